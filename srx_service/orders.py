@@ -1,0 +1,99 @@
+"""What the writer is told to do: one order after the other, rows already given.
+
+The receive thread gives orders in the order of the stream; the writer carries them out.
+Rows of an acquisition come without a jump: what is missing is an order of its own.
+"""
+
+from concurrent.futures import Future
+from typing import Any, Literal
+
+import msgspec
+
+from srx_service.acquisitions import Acquisition, State
+from srx_service.messages import Image, Start
+
+LossReason = Literal["missing", "rejected"]
+
+
+class Create(msgspec.Struct):
+    """Make the file of an acquisition, or open it to append."""
+
+    acquisition: Acquisition
+    append: bool
+    """True: an existing file is appended to; False: it must not exist."""
+    done: Future[None] | None = None
+    """Told when the file is there, or why not."""
+
+
+class Header(msgspec.Struct):
+    """A series begins at `row`."""
+
+    acquisition: Acquisition
+    start: Start
+    row: int
+
+
+class Rows(msgspec.Struct):
+    """Images for the rows from `row` on, one each."""
+
+    acquisition: Acquisition
+    row: int
+    images: list[Image]
+    arrival_s: float
+    """POSIX seconds at which their batch was received."""
+
+
+class Holes(msgspec.Struct):
+    """Rows from `row` on that stay empty; with `row` none, frames that take no row."""
+
+    acquisition: Acquisition
+    row: int | None
+    count: int
+    reason: LossReason
+
+
+class Tally(msgspec.Struct):
+    """Images that take no row and are only counted."""
+
+    acquisition: Acquisition
+    name: Literal["discarded", "unsaved"]
+    count: int
+    row: int
+    """The row the next image takes."""
+
+
+class Rewind(msgspec.Struct):
+    """Take back the rows from `row` on."""
+
+    acquisition: Acquisition
+    row: int
+    discarded: int = 0
+    """Images that were discarded since that row."""
+    is_stale: bool = False
+    """True: the rows were of a series that is not the one meant."""
+    done: Future[None] | None = None
+
+
+class Close(msgspec.Struct):
+    """Nothing more comes: flush, close, settle the state."""
+
+    acquisition: Acquisition
+    state: State
+    done: Future[None] | None = None
+
+
+Order = Create | Header | Rows | Holes | Tally | Rewind | Close
+
+
+class Batch(msgspec.Struct):
+    """What one round of reception brought, on its way to where the line forks."""
+
+    messages: list[Any]
+    """In order, to be forwarded."""
+    orders: list[Order]
+    start: Start | None
+    """The header in force before the first message."""
+    live: Image | None
+    """The last image seen, whatever became of it."""
+    live_start: Start | None
+    size_bytes: int
