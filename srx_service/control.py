@@ -1,0 +1,269 @@
+"""What HTTP may see and ask of the line; the receive thread carries it out."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from msgspec import UNSET, UnsetType
+
+from srx_service.acquisitions import Acquisition, Acquisitions, ArmRequest, State
+from srx_service.errors import RequestError, WriteError
+from srx_service.reception import Reception
+from srx_service.routing import Router
+from srx_service.status import Status
+
+T = TypeVar("T")
+PATIENCE_S = 10.0
+"""A request is given up when the line has not taken it up for so long."""
+
+
+class Notice:
+    """Wakes whoever waits for rows to become durable; any thread may notify."""
+
+    def __init__(self) -> None:
+        self._waiters: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
+
+    def notify(self) -> None:
+        """Wake everyone who waits."""
+        for loop, event in tuple(self._waiters):
+            with contextlib.suppress(RuntimeError):  # its loop is closed: nobody waits
+                loop.call_soon_threadsafe(event.set)
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[asyncio.Event]:
+        """Give an event that is set at each notice; clear it before looking."""
+        waiter = (asyncio.get_running_loop(), asyncio.Event())
+        self._waiters.add(waiter)
+        try:
+            yield waiter[1]
+        finally:
+            self._waiters.discard(waiter)
+
+
+class Control:
+    """The line as the HTTP interface sees it (`srx_service.api.line.Line`)."""
+
+    def __init__(
+        self,
+        reception: Reception,
+        router: Router,
+        acquisitions: Acquisitions,
+        status: Status,
+        notice: Notice,
+        *,
+        configuration: dict[str, Any],
+        gauges: Callable[[], dict[str, Any]],
+        is_ready: Callable[[], bool],
+    ) -> None:
+        self._reception = reception
+        self._router = router
+        self._acquisitions = acquisitions
+        self._status = status
+        self._notice = notice
+        self._configuration = configuration
+        self._gauges = gauges
+        self._is_ready = is_ready
+        self._wanted: list[tuple[Acquisition, int]] = []
+
+    # -- to look at -------------------------------------------------------------------
+
+    def status(self) -> dict[str, Any]:
+        """See Line."""
+        newest = next(iter(self._acquisitions), None)
+        error = self._acquisitions.error
+        state = "idle"
+        if error is not None:
+            state = "error"
+        elif newest is not None and _is_running(newest):
+            state = "running"
+        shown: dict[str, Any] = {"state": state}
+        if error is not None:
+            shown["error"] = error
+        shown["acquisition"] = newest.id if newest else None
+        shown["file"] = newest.file if newest else None
+        shown["note"] = newest.note if newest else None
+        shown["orphans"] = self._router.orphans
+        return shown | self._status.as_dict() | self._gauges()
+
+    def received_frames(self) -> int:
+        """See Line."""
+        return self._router.received
+
+    def detector(self) -> dict[str, Any]:
+        """See Line."""
+        return self._configuration
+
+    def is_ready(self) -> bool:
+        """See Line."""
+        return self._is_ready()
+
+    def metrics(self) -> dict[str, float | dict[str, float]]:
+        """See Line."""
+        newest = next(iter(self._acquisitions), None)
+        figures: dict[str, float | dict[str, float]] = {
+            "messages": float(self._status.messages),
+            "images": float(self._status.images),
+            "image_bytes": float(self._status.image_bytes),
+            "undecodable": {k: float(n) for k, n in self._status.undecodable.items()},
+            "decoder_faults": float(self._status.decoder_faults),
+            "orphans": float(self._router.orphans),
+            "held_seconds": self._status.held_s,
+            "frames": {},
+        }
+        if newest is not None:
+            counts = newest.counts.as_dict()
+            figures["frames"] = {name: float(n) for name, n in counts.items()}
+        for name, value in self._gauges().items():
+            if isinstance(value, int | float):
+                figures[name] = float(value)
+        return figures
+
+    def acquisitions(self) -> list[dict[str, Any]]:
+        """See Line."""
+        return [acquisition.as_dict() for acquisition in self._acquisitions]
+
+    async def acquisition(
+        self, id: str, wait_frames: int | None = None, timeout_s: float = 0.0
+    ) -> dict[str, Any]:
+        """See Line."""
+        acquisition = self._named(id)
+        if wait_frames is not None:
+            await self._wait_for(
+                acquisition,
+                lambda: acquisition.rows >= wait_frames,
+                timeout_s,
+                rows=wait_frames,
+            )
+        return acquisition.as_dict()
+
+    # -- to ask for -------------------------------------------------------------------
+
+    async def arm(self, request: ArmRequest) -> dict[str, Any]:
+        """See Line."""
+        router, now_s = self._router, time.monotonic()
+        acquisition, created = await self._ask(lambda: router.arm(request, now_s))
+        self._renew(acquisition)
+        try:
+            await asyncio.wait_for(asyncio.wrap_future(created), PATIENCE_S)
+        except (WriteError, TimeoutError) as error:
+            await self._ask(lambda: router.finish(acquisition, "failed"))
+            text = str(error) or f"{acquisition.file}: the writer did not answer"
+            raise RequestError(
+                _http_status(error), "cannot make the file", text
+            ) from None
+        drained = self._reception.call_after_drain(router.begin)
+        await asyncio.wait_for(asyncio.wrap_future(drained), PATIENCE_S)
+        return acquisition.as_dict()
+
+    async def patch(
+        self, id: str, *, expected: int | UnsetType | None, series_id: int | None
+    ) -> dict[str, Any]:
+        """See Line."""
+        acquisition = self._named(id)
+        frames = acquisition.expected if expected is UNSET else expected
+        assert not isinstance(frames, UnsetType)
+        await self._ask(
+            lambda: self._router.patch(
+                acquisition, expected=frames, series_id=series_id
+            )
+        )
+        return acquisition.as_dict()
+
+    async def stop(self, id: str, timeout_s: float) -> dict[str, Any]:
+        """See Line."""
+        return await self._finish(self._named(id), "done", timeout_s)
+
+    async def abort(self, id: str) -> dict[str, Any]:
+        """See Line."""
+        return await self._finish(self._named(id), "aborted", PATIENCE_S)
+
+    async def rewind(self, id: str, rows: int) -> dict[str, Any]:
+        """See Line."""
+        acquisition = self._named(id)
+        done = await self._ask(lambda: self._router.rewind(acquisition, rows))
+        try:
+            await asyncio.wait_for(asyncio.wrap_future(done), PATIENCE_S)
+        except WriteError as error:
+            raise RequestError(507, "cannot rewind", str(error)) from None
+        return acquisition.as_dict()
+
+    async def _finish(
+        self, acquisition: Acquisition, state: State, timeout_s: float
+    ) -> dict[str, Any]:
+        if not acquisition.is_over:
+            future = self._reception.call_after_drain(
+                lambda: self._router.finish(acquisition, state)
+            )
+            await asyncio.wait_for(asyncio.wrap_future(future), PATIENCE_S)
+            await self._wait_for(acquisition, lambda: False, timeout_s)
+        return acquisition.as_dict()
+
+    async def _ask(self, do: Callable[[], T]) -> T:
+        future = asyncio.wrap_future(self._reception.call(do))
+        return await asyncio.wait_for(future, PATIENCE_S)
+
+    def _named(self, id: str) -> Acquisition:
+        acquisition = self._acquisitions.get(id)
+        self._renew(acquisition)
+        return acquisition
+
+    @staticmethod
+    def _renew(acquisition: Acquisition) -> None:
+        lease_s = acquisition.request.lease_s
+        if lease_s is not None:
+            acquisition.lease_until_s = time.monotonic() + lease_s
+
+    async def _wait_for(
+        self,
+        acquisition: Acquisition,
+        is_there: Callable[[], bool],
+        timeout_s: float,
+        rows: int | None = None,
+    ) -> None:
+        """Wait until it is there or the acquisition is over, at most so long."""
+        with (
+            self._notice.waiting() as event,
+            self._wanting(acquisition, rows),
+            contextlib.suppress(TimeoutError),
+        ):
+            async with asyncio.timeout(timeout_s):
+                while not (is_there() or acquisition.is_over):
+                    await event.wait()
+                    event.clear()
+        self._renew(acquisition)
+
+    @contextlib.contextmanager
+    def _wanting(self, acquisition: Acquisition, rows: int | None) -> Iterator[None]:
+        """Let the writer know that somebody waits for these rows to be durable."""
+        if rows is None:
+            yield
+            return
+        self._wanted.append((acquisition, rows))
+        self._tell_wanted(acquisition)
+        try:
+            yield
+        finally:
+            self._wanted.remove((acquisition, rows))
+            self._tell_wanted(acquisition)
+
+    def _tell_wanted(self, acquisition: Acquisition) -> None:
+        wanted = [rows for other, rows in self._wanted if other is acquisition]
+        acquisition.wanted_rows = min(wanted, default=None)
+
+
+def _is_running(acquisition: Acquisition) -> bool:
+    if acquisition.is_over or acquisition.state == "armed":
+        return False
+    return (
+        acquisition.state == "finishing"
+        or not acquisition.is_idle
+        or (acquisition.origin == "stream")
+    )
+
+
+def _http_status(error: Exception) -> int:
+    if isinstance(error, TimeoutError):
+        return 504
+    return 409 if "exists" in str(error) else 507

@@ -1,0 +1,242 @@
+"""The receive thread: sockets → decoder → ordering → rows → batches.
+
+It alone owns source, ordering and router; whoever wants something of them calls
+`call`, and it is done between two rounds.
+"""
+
+import logging
+import queue
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from srx_service.errors import ProtocolError
+from srx_service.messages import NO_PIXELS, Buffer, Image, Message
+from srx_service.ordering import Ordering, Stray, size_of
+from srx_service.orders import Batch
+from srx_service.protocols import Decoder
+from srx_service.routing import Router
+from srx_service.source import Source
+from srx_service.status import Status
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+POLL_MS = 100
+POLL_WAITING_MS = 10
+"""While a gap or an End waits for its time."""
+POLL_HELD_MS = 5
+TICK_S = 0.05
+RESUME_AT = 7 / 8
+"""Of the limit: reading resumes once the queues have sunk to this."""
+SIZE_CHANGE = 1.5
+"""A change of image size by this factor sets the high-water marks anew."""
+
+
+class Reception:
+    """Receives until it is stopped; `run` is the body of its thread.
+
+    Args:
+        hand_on: Takes each batch to the next stage; never waits. is_full: Why reading
+        is to be held now, or None; told whether it is held already. drain_timeout_s: An
+        arm or stop waits at most so long for the sockets to be empty.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        decoder: Decoder,
+        ordering: Ordering,
+        router: Router,
+        status: Status,
+        *,
+        hand_on: Callable[[Batch], None],
+        is_full: Callable[[bool], str | None],
+        drain_timeout_s: float,
+    ) -> None:
+        self._source = source
+        self._decoder = decoder
+        self._ordering = ordering
+        self._router = router
+        self._status = status
+        self._hand_on = hand_on
+        self._is_full = is_full
+        self._drain_timeout_s = drain_timeout_s
+        self._calls: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = (
+            queue.SimpleQueue()
+        )
+        self._after_drain: list[tuple[float, Callable[[], Any], Future[Any]]] = []
+        self._is_held = False
+        self._is_stopping = False
+        self._image_bytes = 0
+        self._ticked_s = 0.0
+
+    # -- requests, from any thread ----------------------------------------------------
+
+    def call(self, do: Callable[[], T]) -> Future[T]:
+        """Have something done between two rounds."""
+        future: Future[T] = Future()
+        self._calls.put((do, future))
+        self._source.wake()
+        return future
+
+    def call_after_drain(self, do: Callable[[], T]) -> Future[T]:
+        """Have something done once the sockets are empty, or after the timeout."""
+        future: Future[T] = Future()
+        self._calls.put((lambda: self._when_drained(do, future), Future()))
+        self._source.wake()
+        return future
+
+    def _when_drained(self, do: Callable[[], Any], future: Future[Any]) -> None:
+        deadline_s = time.monotonic() + self._drain_timeout_s
+        self._after_drain.append((deadline_s, do, future))
+
+    def stop(self) -> None:
+        """Let `run` return after this round."""
+        self._is_stopping = True
+        self._source.wake()
+
+    # -- the thread -------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Receive, round after round, until `stop`."""
+        try:
+            while not self._is_stopping:
+                self._round()
+            self._run_calls()
+        finally:
+            self._source.close()
+
+    def _round(self) -> None:
+        self._run_calls()
+        self._hold_or_resume()
+        ready = self._source.poll(self._timeout_ms())
+        received = self._source.receive(ready)
+        now_s = time.monotonic()
+        drained = received.drained and not self._is_held
+        messages: Sequence[Message] = ()
+        if received.messages:
+            self._status.messages += len(received.messages)
+            messages = self._decode(received.messages)
+        if messages or self._ordering.is_waiting:
+            self._pass_on(messages, now_s, drained)
+        if drained or self._after_drain:
+            self._run_after_drain(now_s, drained)
+        if now_s - self._ticked_s >= TICK_S:
+            self._ticked_s = now_s
+            self._router.tick(now_s)
+            self._send_orders()
+
+    def _timeout_ms(self) -> int:
+        if self._after_drain:
+            return 0
+        if self._is_held:
+            return POLL_HELD_MS
+        return POLL_WAITING_MS if self._ordering.is_waiting else POLL_MS
+
+    def _hold_or_resume(self) -> None:
+        reason = self._is_full(self._is_held)
+        if reason is not None:
+            self._source.pause()
+            self._status.hold(reason)
+        elif self._is_held:
+            self._source.resume()
+            self._status.release()
+        self._is_held = reason is not None
+
+    def _decode(self, batch: Sequence[tuple[list[Buffer], int]]) -> list[Message]:
+        messages: list[Message] = []
+        extend, decode = messages.extend, self._decoder.decode
+        for parts, module in batch:
+            try:
+                extend(decode(parts, module))
+            except ProtocolError as error:
+                self._status.count_error(error, parts)
+                if error.number is not None:
+                    messages.append(_place_of(error))
+            except Exception as error:  # noqa: BLE001 - a site's own decoder
+                self._status.count_fault(error)
+        return messages
+
+    def _pass_on(
+        self, messages: Sequence[Message], now_s: float, drained: bool
+    ) -> None:
+        ordering, router = self._ordering, self._router
+        before, start = ordering.held_bytes, router.start
+        arriving = sum(map(size_of, messages))
+        passed = ordering.push(messages, now_s, drained)
+        strays = ordering.take_strays()
+        orders = router.route(passed, now_s, time.time())
+        if strays:
+            router.count_strays(strays)
+        if not (passed or orders or strays):
+            return
+        size = max(0, arriving + before - ordering.held_bytes)
+        live = _last_image(passed, strays)
+        if live is not None:
+            self._fit(live)
+        self._status.images += len(passed)
+        self._status.image_bytes += size
+        self._hand_on(Batch(passed, orders, start, live, router.start, size))
+
+    def _fit(self, image: Image) -> None:
+        size = size_of(image)
+        known = self._image_bytes
+        if size > known * SIZE_CHANGE or size * SIZE_CHANGE < known:
+            self._image_bytes = size
+            self._source.fit_to(size)
+
+    def _run_calls(self) -> None:
+        while not self._calls.empty():
+            do, future = self._calls.get()
+            _settle(do, future)
+            self._send_orders()
+
+    def _run_after_drain(self, now_s: float, drained: bool) -> None:
+        waiting, self._after_drain = self._after_drain, []
+        for deadline_s, do, future in waiting:
+            if drained or now_s >= deadline_s:
+                _settle(do, future)
+                self._send_orders()
+            else:
+                self._after_drain.append((deadline_s, do, future))
+
+    def _send_orders(self) -> None:
+        orders = self._router.take_orders()
+        if orders:
+            start = self._router.start
+            self._hand_on(Batch([], orders, start, None, start, 0))
+
+
+def _place_of(error: ProtocolError) -> Image:
+    """Return what holds the place of an image that could not be read."""
+    return Image(
+        series=error.series,
+        number=error.number,
+        frame=-1,
+        shape=(),
+        dtype="",
+        encoding=NO_PIXELS,
+        blobs=(),
+        discard=True,
+    )
+
+
+def _last_image(passed: Sequence[Message], strays: Sequence[Stray]) -> Image | None:
+    for message in reversed(passed):
+        if type(message) is Image and message.encoding != NO_PIXELS:
+            return message
+    for kind, image in reversed(strays):
+        if kind == "orphan" and image.encoding != NO_PIXELS:
+            return image
+    return None
+
+
+def _settle(do: Callable[[], Any], future: Future[Any]) -> None:
+    try:
+        result = do()
+    except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
+        future.set_exception(error)
+    else:
+        future.set_result(result)

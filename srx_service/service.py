@@ -1,0 +1,320 @@
+"""Builds the line from one configuration, starts and stops it; owns every thread.
+
+source → decoder → ordering → router → workers ─┬─▶ writer ──▶ HDF5
+ (receive thread)                 (pool)        ├─▶ forwarder ═▶ live processing
+                                                └─▶ latest ◀── HTTP
+"""
+
+import logging
+import signal
+import threading
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from types import FrameType
+from typing import Any
+
+from srx_service import repair
+from srx_service.acquisitions import Acquisitions
+from srx_service.api.app import create_app
+from srx_service.api.line import ApiSettings
+from srx_service.api.server import Server, serve
+from srx_service.config import DetectorConfig, Settings
+from srx_service.control import Control, Notice
+from srx_service.forwarder import Forwarder
+from srx_service.h5file import FileOptions
+from srx_service.latest import Latest
+from srx_service.messages import Image, Start
+from srx_service.openfiles import OpenFiles
+from srx_service.ordering import CounterOrdering, Limits, Ordering, SeriesOrdering
+from srx_service.orders import Batch, Rows
+from srx_service.reception import RESUME_AT, Reception
+from srx_service.routing import Router
+from srx_service.source import Source
+from srx_service.status import Status
+from srx_service.transforms.rotate import rotate
+from srx_service.workers import Workers
+from srx_service.writer import Writer
+
+logger = logging.getLogger(__name__)
+
+SOCKETS_SHARE = 1 / 4
+"""Of `buffer_limit`: what ZeroMQ may hold; the queues share the rest."""
+
+
+class Service:
+    """One detector's line.
+
+    Raises:
+        ConfigError: A port is taken, or a directory cannot be used.
+    """
+
+    def __init__(self, config: DetectorConfig, name: str, settings: Settings) -> None:
+        self._config = config
+        self._name = name
+        self._threads: list[threading.Thread] = []
+        self.failure: BaseException | None = None
+        """What ended a thread that should have gone on."""
+        self.acquisitions = Acquisitions()
+        self.status = Status()
+        self.latest = Latest()
+        self._notice = Notice()
+        self._open_files = OpenFiles(settings.state_dir, name)
+        repair.repair_left_over(self._open_files)
+        self._queue_limit = int(config.buffer_limit * (1 - SOCKETS_SHARE))
+        self._forwarder = Forwarder(
+            address=f"tcp://*:{config.forward_port}",
+            limit_bytes=config.forward_limit,
+            on_slow_client=config.on_slow_client,
+        )
+        self._forwarder.open()
+        self._writer = self._make_writer()
+        self._workers = self._make_workers()
+        self._source = self._make_source()
+        self._router = Router(
+            self.acquisitions,
+            dataset=config.dataset,
+            missing=config.missing or "fill",
+            write_root=config.write_root,
+            idle_timeout_s=config.idle_timeout,
+        )
+        self._reception = Reception(
+            self._source,
+            config.decoder_class(),
+            self._make_ordering(),
+            self._router,
+            self.status,
+            hand_on=self._workers.submit,
+            is_full=self._is_full,
+            drain_timeout_s=config.drain_timeout,
+        )
+        self._server = self._make_server(settings)
+
+    # -- building ---------------------------------------------------------------------
+
+    def _make_writer(self) -> Writer:
+        config = self._config
+        options = FileOptions(
+            file_mode=config.file_mode,
+            dir_mode=config.dir_mode,
+            frames_per_chunk=config.frames_per_chunk,
+            fill_value=config.fill_value,
+            fsync=config.fsync,
+            version=own_version(),
+        )
+        return Writer(
+            options,
+            self._open_files,
+            flush_interval_s=config.flush_interval,
+            notify=self._notice.notify,
+            on_error=self._note_error,
+        )
+
+    def _note_error(self, text: str) -> None:
+        self.acquisitions.error = text
+
+    def _make_workers(self) -> Workers:
+        config = self._config
+        transform_class = config.transform_class
+        transform = transform_class() if transform_class is not None else None
+
+        def needs(start: Start | None) -> bool:
+            return transform is not None or (start is not None and start.rotate != 0)
+
+        def apply(image: Image, start: Start | None) -> Image:
+            if transform is not None:
+                image = transform.apply(image, start)
+            return rotate(image, start.rotate) if start is not None else image
+
+        return Workers(
+            config.transform_workers or config.connections,
+            needs=needs,
+            apply=apply,
+            hand_on=self._hand_on,
+        )
+
+    def _make_source(self) -> Source:
+        config = self._config
+        decoder, connections = config.decoder_class, config.connections
+        if config.socket_type == "sub" and connections > 1:
+            text = (
+                "nworkers %d: a SUB socket gets everything on one connection; 1 is used"
+            )
+            logger.warning(text, connections)
+            connections = 1
+        return Source(
+            config.endpoints,
+            config.socket_type,
+            connections=connections,
+            modules=len(decoder.ports),
+            budget_bytes=int(config.buffer_limit * SOCKETS_SHARE),
+        )
+
+    def _make_ordering(self) -> Ordering:
+        config = self._config
+        limits = Limits(
+            gap_timeout_s=config.gap_timeout_s,
+            end_grace_s=config.end_grace,
+            limit_bytes=config.reorder_limit,
+            max_gap=config.max_gap,
+        )
+        order = config.decoder_class.order
+        kind = CounterOrdering if order == "counter" else SeriesOrdering
+        return kind(limits, connections=self._source.connections)
+
+    def _make_server(self, settings: Settings) -> Server:
+        config = self._config
+        control = Control(
+            self._reception,
+            self._router,
+            self.acquisitions,
+            self.status,
+            self._notice,
+            configuration={"name": self._name} | config.public(),
+            gauges=self._gauges,
+            is_ready=self._is_ready,
+        )
+        access = ApiSettings(
+            token=settings.api_token, protect_reads=config.protect_reads
+        )
+        app = create_app(control, self.latest, access)
+        return serve(app, config.api_host, config.api_port)
+
+    # -- the line ---------------------------------------------------------------------
+
+    def _hand_on(self, batch: Batch) -> None:
+        """Where the line forks; called by one thread at a time, in order."""
+        if batch.orders:
+            has_rows = any(isinstance(order, Rows) for order in batch.orders)
+            self._writer.put(batch.orders, batch.size_bytes if has_rows else 0)
+        if batch.messages:
+            self._forwarder.put(batch.messages, batch.size_bytes)
+        if batch.live is not None:
+            self.latest.put(batch.live_start, batch.live)
+
+    def _is_full(self, is_held: bool) -> str | None:
+        """Return why reading is to be held: a queue is full, or still too full."""
+        limit = self._queue_limit * (RESUME_AT if is_held else 1)
+        queued = self._writer.queued_bytes + self._workers.queued_bytes
+        if queued >= limit:
+            return f"{queued >> 20} MiB wait to be written: the disk is too slow"
+        if self._forwarder.is_full:
+            return "a client on the secondary port is slow (on_slow_client: wait)"
+        return None
+
+    def _is_ready(self) -> bool:
+        return self.failure is None and all(t.is_alive() for t in self._threads)
+
+    def _gauges(self) -> dict[str, Any]:
+        return {
+            "clients": self._forwarder.clients,
+            "forwarded": self._forwarder.sent_images,
+            "dropped_for_slow_client": self._forwarder.dropped_images,
+            "queued_bytes": self._writer.queued_bytes + self._workers.queued_bytes,
+            "forward_queued_bytes": self._forwarder.queued_bytes,
+            "buffer_limit": self._config.buffer_limit,
+            "high_water_mark": self._source.high_water_mark,
+        }
+
+    # -- life -------------------------------------------------------------------------
+
+    @property
+    def api_port(self) -> int:
+        """The port the HTTP interface listens on."""
+        return self._server.port
+
+    def run(self) -> int:
+        """Run until told to stop; return the exit code."""
+        receive = self._start("receive", self._reception.run)
+        workers = self._start("transformed", self._workers.run)
+        writer = self._start("write", self._writer.run)
+        forwarder = self._start("forward", self._forwarder.run)
+        logger.info(
+            "%s: receiving from %s, HTTP on port %d, live processing on %s",
+            self._name,
+            ", ".join(self._config.endpoints),
+            self.api_port,
+            self._forwarder.endpoint,
+        )
+        try:
+            self._server.run()
+        finally:
+            self._stop(receive, workers, writer, forwarder)
+        if self.failure is not None:
+            logger.critical("the service ends: %r", self.failure)
+            return 1
+        return 0
+
+    def stop(self, *_: object) -> None:
+        """Let `run` return; may be called from a signal handler."""
+        self._server.should_exit = True
+
+    def _start(self, name: str, body: Callable[[], None]) -> threading.Thread:
+        thread = threading.Thread(
+            target=self._guarded, args=(body,), name=name, daemon=True
+        )
+        self._threads.append(thread)
+        thread.start()
+        return thread
+
+    def _guarded(self, body: Callable[[], None]) -> None:
+        """Let a thread that dies end the service: its supervisor starts it anew."""
+        try:
+            body()
+        except BaseException as error:
+            self.failure = error
+            self.stop()
+            logger.exception("thread %s died", threading.current_thread().name)
+
+    def _stop(self, *threads: threading.Thread) -> None:
+        """Stop reading, write what is queued, close; the stages in the line's order."""
+        receive, workers, writer, forwarder = threads
+        timeout_s = self._config.shutdown_timeout
+        self._reception.stop()
+        receive.join(timeout_s)
+        self._close_current()
+        self._workers.stop()
+        workers.join(timeout_s)
+        self._writer.stop()
+        writer.join(timeout_s)
+        if writer.is_alive():
+            logger.error("not all was written within %s s", timeout_s)
+        self._forwarder.stop()
+        forwarder.join(2.0)
+        self._open_files.close()
+
+    def _close_current(self) -> None:
+        """Finish the open acquisition; the receive thread is over, so this one may."""
+        acquisition = self._router.current
+        if acquisition is None:
+            return
+        acquisition.fail("the service was stopped")
+        self._router.finish(acquisition, "aborted")
+        start = self._router.start
+        self._workers.submit(
+            Batch([], self._router.take_orders(), start, None, start, 0)
+        )
+
+
+def own_version() -> str:
+    """Return the installed version of srx."""
+    try:
+        return version("srx")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def main(config: DetectorConfig, name: str, settings: Settings) -> int:
+    """Run one detector's service until SIGTERM or SIGINT; return the exit code.
+
+    Raises:
+        ConfigError: It cannot start as configured.
+    """
+    service = Service(config, name, settings)
+
+    def on_signal(number: int, _: FrameType | None) -> None:
+        logger.info("%s: stopping", signal.Signals(number).name)
+        service.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    return service.run()

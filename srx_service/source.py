@@ -1,0 +1,188 @@
+"""ZeroMQ sockets to parts: the only poll loop."""
+
+import socket
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import zmq
+
+from srx_service.messages import Buffer
+
+BATCH_MESSAGES = 256
+BATCH_BYTES = 1 << 20
+COPY_BELOW_BYTES = 64 << 10
+"""Smaller parts are received as bytes: a copy is cheaper than keeping the frame."""
+HWM_MIN, HWM_MAX = 4, 1000
+
+
+class Received(NamedTuple):
+    """What one round brought."""
+
+    messages: list[tuple[list[Buffer], int]]
+    """The parts of each message, and the module it came from."""
+    size_bytes: int
+    drained: bool
+    """True when every socket was found empty."""
+
+
+class Source:
+    """All sockets of one detector. Used by the receive thread alone, `wake` excepted.
+
+    Args:
+        endpoints: One per module or host: "tcp://172.16.1.5:9999".
+        kind: As the source demands; SUB subscribes to everything.
+        connections: Sockets per endpoint.
+        modules: How many of the endpoints are modules of one detector, in order; 1 when
+            all endpoints send whole images.
+        budget_bytes: What the sockets may hold of images not yet read.
+    """
+
+    def __init__(
+        self,
+        endpoints: Sequence[str],
+        kind: Literal["pull", "sub"],
+        *,
+        connections: int = 1,
+        modules: int = 1,
+        budget_bytes: int,
+        io_threads: int = 1,
+    ) -> None:
+        self._context = zmq.Context(io_threads)
+        self._budget_bytes = budget_bytes
+        self._hwm = HWM_MAX
+        self._sockets: list[zmq.Socket[bytes]] = []
+        self._modules: dict[zmq.Socket[bytes], int] = {}
+        self._copies: dict[zmq.Socket[bytes], bool] = {}
+        for index, endpoint in enumerate(endpoints):
+            for _ in range(connections):
+                self._connect(endpoint, kind, index if modules > 1 else 0)
+        self._waker, self._woken = socket.socketpair()
+        self._woken.setblocking(False)
+        self._poller = zmq.Poller()
+        self._poller.register(self._woken.fileno(), zmq.POLLIN)
+        self._is_reading = False
+        self.resume()
+
+    def _connect(
+        self, endpoint: str, kind: Literal["pull", "sub"], module: int
+    ) -> None:
+        sock = self._context.socket(zmq.PULL if kind == "pull" else zmq.SUB)
+        sock.setsockopt(zmq.LINGER, 0)
+        sock.setsockopt(zmq.RCVHWM, self._hwm)
+        sock.setsockopt(zmq.RECONNECT_IVL, 50)
+        sock.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
+        sock.setsockopt(zmq.TCP_KEEPALIVE, 1)
+        sock.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 30)
+        if kind == "sub":
+            sock.setsockopt(zmq.SUBSCRIBE, b"")
+        sock.connect(endpoint)
+        self._sockets.append(sock)
+        self._modules[sock] = module
+        self._copies[sock] = True
+
+    @property
+    def connections(self) -> int:
+        """Sockets in all: with one, messages come in the order they were sent."""
+        return len(self._sockets)
+
+    def wake(self) -> None:
+        """Let a poll return; may be called from any thread."""
+        try:
+            self._waker.send(b"\0")
+        except BlockingIOError:
+            return  # plenty of wake-ups are on their way already
+
+    def poll(self, timeout_ms: int) -> list[zmq.Socket[bytes]]:
+        """Wait for messages or a wake-up; return the sockets to read."""
+        ready: list[zmq.Socket[bytes]] = []
+        for sock, _ in self._poller.poll(timeout_ms):
+            if isinstance(sock, zmq.Socket):
+                ready.append(sock)
+            else:
+                self._drain_wakes()
+        return ready
+
+    def _drain_wakes(self) -> None:
+        try:
+            while self._woken.recv(4096):
+                continue
+        except BlockingIOError:
+            return
+
+    def pause(self) -> None:
+        """Stop reading: what is sent piles up at the sender."""
+        if self._is_reading:
+            for sock in self._sockets:
+                self._poller.unregister(sock)
+            self._is_reading = False
+
+    def resume(self) -> None:
+        """Read again."""
+        if not self._is_reading:
+            for sock in self._sockets:
+                self._poller.register(sock, zmq.POLLIN)
+            self._is_reading = True
+
+    def receive(self, ready: Sequence[zmq.Socket[bytes]]) -> Received:
+        """Return a batch: it ends when the sockets are empty, or is full."""
+        batch: list[tuple[list[Buffer], int]] = []
+        size = 0
+        for sock in ready:
+            size, is_empty = self._receive_from(sock, batch, size)
+            if not is_empty:
+                return Received(batch, size, drained=False)
+        return Received(batch, size, drained=True)
+
+    def _receive_from(
+        self,
+        sock: zmq.Socket[bytes],
+        batch: list[tuple[list[Buffer], int]],
+        size: int,
+    ) -> tuple[int, bool]:
+        receive, getsockopt, more = sock.recv, sock.getsockopt, zmq.RCVMORE
+        append, module = batch.append, self._modules[sock]
+        copies = self._copies[sock]
+        left = BATCH_MESSAGES - len(batch)
+        try:
+            while left > 0 and size < BATCH_BYTES:
+                parts: list[Buffer] = [receive(zmq.DONTWAIT)]
+                while getsockopt(more):
+                    part = receive() if copies else receive(copy=False).buffer
+                    parts.append(part)
+                    length = len(part)
+                    size += length
+                    if (length < COPY_BELOW_BYTES) is not copies and length:
+                        copies = self._copies[sock] = not copies
+                append((parts, module))
+                left -= 1
+        except zmq.Again:
+            return size, True
+        return size, False
+
+    def fit_to(self, image_bytes: int) -> None:
+        """Lower the high-water marks, which count messages, to the size of an image.
+
+        Never raised again while connected: libzmq tells the sending side that there is
+        room only once every half of the mark, so that one raised while the sender waits
+        may leave it waiting for ever (libzmq's pipe.cpp, `_lwm` in `read`).
+        """
+        hwm = self._budget_bytes // max(1, image_bytes * len(self._sockets))
+        hwm = max(HWM_MIN, hwm)
+        if hwm >= self._hwm:
+            return
+        self._hwm = hwm
+        for sock in self._sockets:
+            sock.setsockopt(zmq.RCVHWM, hwm)
+
+    @property
+    def high_water_mark(self) -> int:
+        """Messages each socket may hold."""
+        return self._hwm
+
+    def close(self) -> None:
+        """Close all sockets; what they still hold is gone."""
+        for sock in self._sockets:
+            sock.close(0)
+        self._context.term()
+        self._waker.close()
+        self._woken.close()
