@@ -1,0 +1,300 @@
+"""The generic stream, which is also the secondary port's: JSON, then blobs.
+
+Source: README of github.com/maxiv-science/streaming-receiver, and recordings made at
+MAX IV. PUSH binds, PULL connects, port 9999.
+
+| message | part 0, JSON | further parts |
+|---|---|---|
+| header | htype "header", filename, msg_number | optional: JSON of metadata, nested |
+| image | htype "image", frame, shape, type, compression, msg_number, … | pixels |
+| end | htype "series_end", msg_number | none |
+
+`msg_number` counts all messages over the life of the source, +1 each; old sources send
+none. `frame` is the detector's index. `shape` is in numpy's order. `type` is numpy's
+name or "mono12p". `compression` is "none" (also ""), "bslz4", "lz4", "bszstd" or "cbf";
+where it is missing, a blob of the plain size is "none" and any other is refused.
+Several blobs need `chunks`: the shape of one, all follow one another along the first
+axis. A blob of the wrong size is no protocol error: it is shown and forwarded, the
+writer refuses it.
+"""
+
+import re
+from collections.abc import Sequence
+from math import prod
+from typing import Any, ClassVar, Literal
+
+import msgspec
+
+from srx_service.codecs import chunk_shape, jsontext
+from srx_service.codecs.fields import (
+    MAX_PIXELS,
+    PIXEL_TYPES,
+    Frame,
+    Number,
+    Shape,
+    number_in,
+    plain_size,
+)
+from srx_service.codecs.jsontext import BACKSLASH, DIGITS, MAX_HEADER_BYTES
+from srx_service.errors import ProtocolError
+from srx_service.messages import (
+    IMAGE_FIELDS,
+    NO_PIXELS,
+    Buffer,
+    End,
+    Image,
+    Message,
+    Start,
+    extras_of,
+)
+
+_TYPES = {**PIXEL_TYPES, "mono12p": "mono12p"}
+_ENCODINGS = {
+    "": "none",
+    **{name: name for name in ("none", "bslz4", "lz4", "bszstd", "cbf")},
+}
+_NUMBER = re.compile(rb'"msg_number"\s*:\s*(\d+)')
+
+
+class _Header(msgspec.Struct, tag_field="htype", tag="header", gc=False):
+    msg_number: Number | None = None
+    filename: str | None = ""
+
+
+class _Image(msgspec.Struct, tag_field="htype", tag="image", gc=False):
+    frame: Frame
+    shape: Shape
+    type: str
+    compression: str | None = None
+    msg_number: Number | None = None
+    discard: Any = False
+    chunks: Any = None
+
+
+class _End(msgspec.Struct, tag_field="htype", tag="series_end", gc=False):
+    msg_number: Number | None = None
+
+
+_read = msgspec.json.Decoder(_Header | _Image | _End).decode
+
+
+class StinsDecoder:
+    """Reads the generic stream: detectors that push JSON and pixels."""
+
+    socket: ClassVar[Literal["pull", "sub"]] = "pull"
+    ports: ClassVar[tuple[int, ...]] = (9999,)
+    order: ClassVar[Literal["counter", "series"]] = "counter"
+
+    def __init__(self) -> None:
+        self._layouts = jsontext.Layouts()
+        self._known = self._layouts.known
+
+    def decode(self, parts: Sequence[Buffer], module: int = 0) -> tuple[Message]:
+        """Return the one message that these parts are.
+
+        Raises:
+            ProtocolError: They are not what the module's table says.
+        """
+        if not parts:
+            raise ProtocolError("part count", "a message without parts")
+        raw = parts[0]
+        if type(raw) is not bytes or len(raw) > MAX_HEADER_BYTES:
+            raw = jsontext.bounded(raw, "part 0", MAX_HEADER_BYTES)
+        try:
+            header = _read(raw)
+        except (ValueError, RecursionError) as error:
+            return (_read_odd(raw, parts, error),)
+        if type(header) is _Image:
+            if raw.translate(None, DIGITS) not in self._known:
+                self._layouts.learn(raw, "part 0", number=header.msg_number)
+            return (_image(header, parts, raw),)
+        jsontext.examine(raw, "part 0", number=header.msg_number)
+        return (_start_or_end(header, parts),)
+
+
+def _image(header: _Image, parts: Sequence[Buffer], extras: bytes | dict) -> Image:
+    encoding = _ENCODINGS.get(header.compression)  # pyright: ignore[reportArgumentType]
+    dtype = _TYPES.get(header.type)
+    if dtype is None or prod(header.shape) > MAX_PIXELS:
+        raise _bad_pixels(header)
+    if encoding is None:
+        encoding = _guess_encoding(header, parts)
+    if len(parts) == 2:
+        blobs = (parts[1],)
+    else:
+        blobs = _several(header, parts)
+    return Image(
+        number=header.msg_number,
+        frame=header.frame,
+        shape=header.shape,
+        dtype=dtype,
+        encoding=encoding,
+        blobs=blobs,
+        extras=extras,
+        discard=header.discard is True,
+    )
+
+
+def _start_or_end(header: _Header | _End, parts: Sequence[Buffer]) -> Start | End:
+    number = header.msg_number
+    is_end = type(header) is _End
+    if len(parts) > (1 if is_end else 2):
+        allowed = "a series_end has 1" if is_end else "a header has 1 or 2"
+        text = f"{len(parts)} parts, {allowed}"
+        raise ProtocolError("part count", text, number=number)
+    if isinstance(header, _End):
+        return End(number=number)
+    metadata = None
+    if len(parts) == 2:
+        limit = jsontext.MAX_METADATA_BYTES
+        metadata = jsontext.read_object(parts[1], "metadata", limit, number=number)
+    return Start(
+        number=number,
+        filename=header.filename or "",
+        save=metadata is None or bool(metadata.get("save_raw", True)),
+        metadata=metadata,
+    )
+
+
+def _several(header: _Image, parts: Sequence[Buffer]) -> tuple[Buffer, ...]:
+    """Return the blobs of an image that has not just one."""
+    count = len(parts) - 1
+    if not count or header.chunks is None:
+        text = f"{count} blobs; an image has one, or several and `chunks`"
+        raise ProtocolError("part count", text, number=header.msg_number)
+    rows, *rest = header.shape
+    if rows % count or header.chunks != [rows // count, *rest]:
+        text = f"{count} blobs, which `chunks` does not make shape {header.shape}"
+        raise ProtocolError("bad chunks", text, number=header.msg_number)
+    return tuple(parts[1:])
+
+
+def _guess_encoding(header: _Image, parts: Sequence[Buffer]) -> str:
+    """Return "none" for a blob of the plain size that names no compression."""
+    if header.compression is not None:
+        text = f"compression {header.compression[:80]!r}"
+    elif len(parts) == 2 and len(parts[1]) == plain_size(header.shape, header.type):
+        return "none"
+    else:
+        text = "no compression, and a blob that is not of the plain size"
+    text = f"{text}; known are {', '.join(sorted(_ENCODINGS))}"
+    raise ProtocolError("unknown compression", text, number=header.msg_number)
+
+
+def _bad_pixels(header: _Image) -> ProtocolError:
+    number = header.msg_number
+    if header.type not in _TYPES:
+        text = f"type {header.type[:80]!r}; numpy's names and mono12p are known"
+        return ProtocolError("unknown type", text, number=number)
+    text = f"shape {header.shape}, at most {MAX_PIXELS} pixels are allowed"
+    return ProtocolError("too many pixels", text, number=number)
+
+
+def _read_odd(raw: bytes, parts: Sequence[Buffer], error: Exception) -> Message:
+    """Read a part 0 that holds NaN, or tell what is wrong with it."""
+    fields = jsontext.read_object(raw, "part 0", MAX_HEADER_BYTES)
+    number = number_in(fields.get("msg_number"))
+    if fields.get("htype") not in ("header", "image", "series_end"):
+        text = f"header, image and series_end are known: {jsontext.excerpt(raw)}"
+        raise ProtocolError("unknown htype", text, number=number)
+    try:
+        header = msgspec.convert(fields, _Header | _Image | _End)
+    except msgspec.ValidationError as reason:
+        text = f"{reason}: {jsontext.excerpt(raw)}"
+        raise ProtocolError("bad field", text, number=number) from error
+    jsontext.examine(raw, "part 0", number=number)
+    if not isinstance(header, _Image):
+        return _start_or_end(header, parts)
+    extras = {key: value for key, value in fields.items() if key not in IMAGE_FIELDS}
+    return _image(header, parts, extras)
+
+
+def encode(
+    message: Message, number: int, exposure_s: float | None = None
+) -> list[Buffer]:
+    """Return the parts of a message, as the secondary port sends it.
+
+    Args:
+        message: An image keeps all that its source said of it. The source's own JSON
+            text is sent on where nothing in it has changed but the number.
+        number: Becomes msg_number.
+        exposure_s: Added to an image that has no exposure_time of its own.
+
+    Raises:
+        ValueError: An image without pixels cannot be sent.
+    """
+    match message:
+        case Image():
+            return _encode_image(message, number, exposure_s)
+        case Start():
+            name = message.filename
+            fields = [{"htype": "header", "msg_number": number, "filename": name}]
+            if message.metadata is not None:
+                fields.append(message.metadata)
+            return [jsontext.write(part) for part in fields]
+        case End():
+            return [jsontext.write({"htype": "series_end", "msg_number": number})]
+
+
+def _encode_image(image: Image, number: int, exposure_s: float | None) -> list[Buffer]:
+    if image.encoding == NO_PIXELS:
+        raise ValueError("an image without pixels cannot be sent")
+    text = None
+    if type(image.extras) is bytes and len(image.blobs) == 1:
+        text = _renumbered(image.extras, image, number, exposure_s)
+    return [text or _written(image, number, exposure_s), *image.blobs]
+
+
+def _renumbered(
+    raw: bytes, image: Image, number: int, exposure_s: float | None
+) -> bytes | None:
+    """Return the text with another number; None where it has to be written anew."""
+    try:
+        header = _read(raw)
+    except (ValueError, RecursionError):
+        return None
+    if (
+        type(header) is not _Image
+        or header.frame != image.frame
+        or header.shape != image.shape
+        or header.compression != image.encoding
+        or _TYPES.get(header.type) != image.dtype
+        # An escape may hide a name, and a second msg_number may be anybody's.
+        or BACKSLASH in raw
+        or raw.count(b'"msg_number"') != (header.msg_number is not None)
+    ):
+        return None
+    if exposure_s is not None:
+        if b'"exposure_time"' in raw:
+            return None
+        raw = _with_field(raw, b'"exposure_time": ' + msgspec.json.encode(exposure_s))
+    place = _NUMBER.search(raw)
+    if place is None:
+        return _with_field(raw, b'"msg_number": %d' % number)
+    start, end = place.span(1)
+    return b"%b%d%b" % (raw[:start], number, raw[end:])
+
+
+def _with_field(raw: bytes, field: bytes) -> bytes:
+    """Append to a JSON object that is not empty."""
+    return b"%b, %b}" % (raw[: raw.rindex(b"}")], field)
+
+
+def _written(image: Image, number: int, exposure_s: float | None) -> bytes:
+    header: dict[str, Any] = {
+        "htype": "image",
+        "msg_number": number,
+        "frame": image.frame,
+        "shape": image.shape,
+        "type": image.dtype,
+        "compression": image.encoding,
+    }
+    if image.discard:
+        header["discard"] = True
+    if len(image.blobs) > 1:
+        header["chunks"] = chunk_shape(image)
+    for key, value in extras_of(image).items():
+        header.setdefault(key, value)
+    if exposure_s is not None:
+        header.setdefault("exposure_time", exposure_s)
+    return jsontext.write(header)
