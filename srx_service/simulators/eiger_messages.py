@@ -1,0 +1,67 @@
+"""What a simulated EIGER says in its stream: the header and the images of a series."""
+
+import time
+from typing import Any
+
+from srx_service.messages import Image, Start
+from srx_service.simulators import pictures
+from srx_service.simulators.pictures import Compression
+from srx_service.simulators.simplon import DetectorConfig
+
+COMPRESSIONS: dict[str, Compression] = {
+    "bslz4": "bslz4",
+    "lz4": "lz4",
+    "none": "none",
+}
+
+
+def prepare(config: DetectorConfig, seed: int) -> None:
+    """Make all pictures of a series beforehand."""
+    compression = COMPRESSIONS[config.text("compression")]
+    pictures.prepare(config.shape, config.dtype, seed, compression)
+
+
+def start(series: int, config: DetectorConfig, appendix: str) -> Start:
+    """Return the header of a series, with all that a header of detail `all` holds."""
+    return Start(
+        series=series,
+        number=-1,
+        metadata=config.header(),
+        tables=config.tables(),
+        appendix=appendix.encode(),
+        announced=config.announced(),
+    )
+
+
+def image(
+    series: int,
+    frame: int,
+    *,
+    config: DetectorConfig,
+    seed: int,
+    exposure_s: float,
+    appendix: str,
+) -> Image:
+    """Return one image: the picture of its frame, exposed until now."""
+    shape, dtype = config.shape, config.dtype
+    compression = COMPRESSIONS[config.text("compression")]
+    now_ns = time.monotonic_ns()
+    exposure_ns = int(exposure_s * 1e9)
+    extras: dict[str, Any] = {
+        "hash": "",
+        "start_time": now_ns - exposure_ns,
+        "stop_time": now_ns,
+        "real_time": exposure_ns,
+    }
+    if appendix:
+        extras["image_appendix"] = appendix.encode()
+    return Image(
+        series=series,
+        number=frame,
+        frame=frame,
+        shape=shape,
+        dtype=dtype,
+        encoding=compression,
+        blobs=(pictures.packed(frame, shape, dtype, seed, compression),),
+        extras=extras,
+    )

@@ -1,0 +1,60 @@
+"""What the simulators' tests share: a socket that pulls, HTTP without ceremony."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+import zmq
+
+Pull = Callable[..., list[list[bytes]]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _pyzmq_thread() -> None:
+    """Start pyzmq's thread that frees what was sent uncopied: it stays for good."""
+    with (
+        zmq.Context() as context,
+        context.socket(zmq.PAIR) as socket,
+        context.socket(zmq.PAIR) as other,
+    ):
+        socket.bind("inproc://large")
+        other.connect("inproc://large")
+        socket.send(bytes(2 * zmq.COPY_THRESHOLD), copy=False)
+        other.recv()
+
+
+@pytest.fixture
+def connect() -> Iterator[Callable[[str], Pull]]:
+    """connect(endpoint) -> pull(n): the next n messages, or all until a pause."""
+    context = zmq.Context()
+    sockets = []
+
+    def to(endpoint: str, high_water: int = 1000) -> Pull:
+        socket = context.socket(zmq.PULL)
+        socket.setsockopt(zmq.RCVHWM, high_water)
+        socket.connect(endpoint)
+        sockets.append(socket)
+
+        def pull(count: int | None = None) -> list[list[bytes]]:
+            found: list[list[bytes]] = []
+            while count is None or len(found) < count:
+                is_more_sure = len(found) == 0 or count is not None
+                if not socket.poll(10_000 if is_more_sure else 300):
+                    break
+                found.append(socket.recv_multipart())
+            return found
+
+        return pull
+
+    yield to
+    for socket in sockets:
+        socket.close()
+    context.destroy(linger=0)
+
+
+@pytest.fixture
+def http() -> Iterator[Callable[[str], httpx.Client]]:
+    """http(url): a client of it, closed after the test."""
+    with contextlib.ExitStack() as stack:
+        yield lambda url: stack.enter_context(httpx.Client(base_url=url, timeout=20))
