@@ -1,0 +1,1 @@
+"""The HTTP interface: what the line tells, and how it is steered."""

@@ -1,0 +1,106 @@
+"""The last frame as a picture, as an array, as its header."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from fastapi import APIRouter, Query
+from fastapi.responses import Response
+
+from srx_service.api.line import TheLatest
+from srx_service.errors import ProtocolError, RequestError
+from srx_service.latest import Latest
+from srx_service.picture import Scale
+
+router = APIRouter(tags=["last frame"])
+
+Grey = Annotated[float | None, Query(allow_inf_nan=False)]
+Downsample = Annotated[
+    int | None,
+    Query(ge=1, le=65535, description="Along each axis; absent: as POST /downsample."),
+]
+
+
+class PngResponse(Response):
+    """A picture without loss."""
+
+    media_type = "image/png"
+
+
+class JpegResponse(Response):
+    """A small picture."""
+
+    media_type = "image/jpeg"
+
+
+class NpyResponse(Response):
+    """The pixels themselves, as numpy.save writes them."""
+
+    media_type = "application/x-npy"
+
+
+def no_frame() -> RequestError:
+    """Return what to tell before the first frame."""
+    text = "no frame has come yet: start the detector, or look at /status"
+    return RequestError(404, "no frame yet", text)
+
+
+_Kind = TypeVar("_Kind", bound=Response)
+
+
+async def _rendered(
+    kind: type[_Kind], latest: Latest, render: Callable[[], bytes]
+) -> _Kind:
+    if not latest.serial:
+        raise no_frame()
+    try:
+        content = await asyncio.to_thread(render)
+    except ProtocolError as error:
+        text = f"the last frame cannot be shown: {error}"
+        raise RequestError(502, "undecodable frame", text) from error
+    return kind(content, headers={"Cache-Control": "no-store"})
+
+
+@router.get("/last_frame.png", response_class=PngResponse, name="last_frame_png")
+@router.get("/api/v1/frame/latest.png", response_class=PngResponse, name="latest_png")
+async def png(
+    latest: TheLatest,
+    scale: Scale = "linear",
+    downsample: Downsample = None,
+    low: Grey = None,
+    high: Grey = None,
+) -> PngResponse:
+    """Return the last frame as PNG; `low` is black, `high` is white."""
+    return await _rendered(
+        PngResponse, latest, lambda: latest.png(scale, downsample, low=low, high=high)
+    )
+
+
+@router.get("/api/v1/frame/latest.jpg", response_class=JpegResponse, name="latest_jpg")
+async def jpg(
+    latest: TheLatest,
+    scale: Scale = "linear",
+    downsample: Downsample = None,
+    low: Grey = None,
+    high: Grey = None,
+) -> JpegResponse:
+    """Return the last frame as JPEG; `low` is black, `high` is white."""
+    return await _rendered(
+        JpegResponse, latest, lambda: latest.jpg(scale, downsample, low=low, high=high)
+    )
+
+
+@router.get("/last_frame.npy", response_class=NpyResponse, name="last_frame_npy")
+@router.get("/api/v1/frame/latest.npy", response_class=NpyResponse, name="latest_npy")
+async def npy(latest: TheLatest, downsample: Downsample = None) -> NpyResponse:
+    """Return the last frame's pixels as a NumPy file."""
+    return await _rendered(NpyResponse, latest, lambda: latest.npy(downsample))
+
+
+@router.get("/api/v1/frame/latest", name="latest_header")
+async def header(latest: TheLatest) -> dict[str, Any]:
+    """Return the last frame's header; bytes in it are told in base64."""
+    if not (told := latest.header()):
+        raise no_frame()
+    return msgspec.to_builtins(told)

@@ -1,0 +1,109 @@
+"""What the HTTP layer is given: the running line, its last frame, its settings."""
+
+import dataclasses
+from typing import Annotated, Any, Protocol
+
+from fastapi import Depends
+from fastapi.requests import HTTPConnection
+from msgspec import UnsetType
+
+from srx_service.acquisitions import ArmRequest
+from srx_service.errors import ConfigError
+from srx_service.latest import Latest
+
+
+class Line(Protocol):
+    """The running line, as far as HTTP may see and steer it.
+
+    Nothing here blocks: what takes time is awaited. What cannot be met raises
+    RequestError.
+    """
+
+    def status(self) -> dict[str, Any]:
+        """Return the predecessor's `state` and `error`, and what is worth a look."""
+        ...
+
+    def received_frames(self) -> int:
+        """Return the images received since the last header."""
+        ...
+
+    def detector(self) -> dict[str, Any]:
+        """Return the configuration, without secrets."""
+        ...
+
+    def is_ready(self) -> bool:
+        """True while data can be taken."""
+        ...
+
+    def metrics(self) -> dict[str, float | dict[str, float]]:
+        """Return what `srx_service.metrics` turns into text."""
+        ...
+
+    def acquisitions(self) -> list[dict[str, Any]]:
+        """Return those still known, newest first."""
+        ...
+
+    async def acquisition(
+        self, id: str, wait_frames: int | None = None, timeout_s: float = 0.0
+    ) -> dict[str, Any]:
+        """Return one once it has so many rows or is over, at the latest at timeout."""
+        ...
+
+    async def arm(self, request: ArmRequest) -> dict[str, Any]:
+        """Make an acquisition that waits for its first series."""
+        ...
+
+    async def patch(
+        self, id: str, *, expected: int | UnsetType | None, series_id: int | None
+    ) -> dict[str, Any]:
+        """Set the frames to expect, or pin the series; UNSET and None leave them."""
+        ...
+
+    async def stop(self, id: str, timeout_s: float) -> dict[str, Any]:
+        """Finish with what is there; answer when the file is closed or at timeout."""
+        ...
+
+    async def abort(self, id: str) -> dict[str, Any]:
+        """End it as aborted."""
+        ...
+
+    async def rewind(self, id: str, rows: int) -> dict[str, Any]:
+        """Give up all rows from `rows` on; the next series continues there."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """Who may do what over HTTP."""
+
+    token: str | None = None
+    """Asked of whoever changes state, in an Authorization header; None: of nobody."""
+    protect_reads: bool = False
+    """True: asked of whoever reads, too, but for /healthz and /readyz."""
+    pickle_route: bool = True
+    """False: no GET /last_frame; who reads a pickle runs what its sender likes."""
+
+    def __post_init__(self) -> None:
+        """Refuse what would look like protection and be none."""
+        if self.token is None:
+            if self.protect_reads:
+                raise ConfigError("protect_reads: needs a token, set SRX_API_TOKEN")
+        elif not self.token or not all("!" <= sign <= "~" for sign in self.token):
+            raise ConfigError(
+                "SRX_API_TOKEN: a token is one or more visible ASCII characters without"
+                " a space; unset the variable to serve without a token"
+            )
+
+
+async def _line(connection: HTTPConnection) -> Line:
+    return connection.app.state.line
+
+
+async def _latest(connection: HTTPConnection) -> Latest:
+    return connection.app.state.latest
+
+
+TheLine = Annotated[Line, Depends(_line)]
+"""The running line, as an argument of a route."""
+TheLatest = Annotated[Latest, Depends(_latest)]
+"""The last frame, as an argument of a route."""

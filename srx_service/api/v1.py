@@ -1,0 +1,75 @@
+"""/api/v1: acquisitions and the detector's configuration."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from srx_service.api.line import TheLine
+from srx_service.api.models import (
+    Acquisition,
+    Acquisitions,
+    ArmBody,
+    PatchBody,
+    RewindBody,
+)
+
+router = APIRouter(prefix="/api/v1", tags=["acquisitions"])
+
+LONG_POLL_MAX_S = 60.0
+"""Proxies close what is silent for longer; whoever asks for more asks again."""
+
+Frames = Annotated[int | None, Query(ge=0)]
+Timeout = Annotated[
+    float, Query(alias="timeout", ge=0, description="Seconds; at most 60 are waited.")
+]
+
+
+@router.post("/acquisitions", status_code=201, response_model=Acquisition)
+async def arm(line: TheLine, body: ArmBody | None = None) -> dict[str, Any]:
+    """Make an acquisition that waits for its first series; one at a time."""
+    return await line.arm((body or ArmBody()).request())
+
+
+@router.get("/acquisitions", response_model=Acquisitions)
+async def acquisitions(line: TheLine) -> dict[str, Any]:
+    """List the acquisitions still known, newest first."""
+    return {"acquisitions": line.acquisitions()}
+
+
+@router.get("/acquisitions/{id}", response_model=Acquisition)
+async def acquisition(
+    line: TheLine, id: str, wait_frames: Frames = None, timeout_s: Timeout = 0.0
+) -> dict[str, Any]:
+    """Return one; with `wait_frames` as soon as it has so many rows, or is over."""
+    return await line.acquisition(id, wait_frames, min(timeout_s, LONG_POLL_MAX_S))
+
+
+@router.patch("/acquisitions/{id}", response_model=Acquisition)
+async def patch(line: TheLine, id: str, body: PatchBody) -> dict[str, Any]:
+    """Set the frames to expect, or the series to take."""
+    expected = body.expected_or_unset()
+    return await line.patch(id, expected=expected, series_id=body.series_id)
+
+
+@router.post("/acquisitions/{id}/stop", response_model=Acquisition)
+async def stop(line: TheLine, id: str, timeout_s: Timeout = 5.0) -> dict[str, Any]:
+    """Finish with what is there; the answer comes when the file is closed."""
+    return await line.stop(id, min(timeout_s, LONG_POLL_MAX_S))
+
+
+@router.post("/acquisitions/{id}/abort", response_model=Acquisition)
+async def abort(line: TheLine, id: str) -> dict[str, Any]:
+    """End it as aborted; what is in the file stays there."""
+    return await line.abort(id)
+
+
+@router.post("/acquisitions/{id}/rewind", response_model=Acquisition)
+async def rewind(line: TheLine, id: str, body: RewindBody) -> dict[str, Any]:
+    """Drop all rows but the first; the next series continues after them."""
+    return await line.rewind(id, body.rows)
+
+
+@router.get("/detector")
+async def detector(line: TheLine) -> dict[str, Any]:
+    """Return the configuration, without secrets."""
+    return line.detector()
