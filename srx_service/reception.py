@@ -120,7 +120,7 @@ class Reception:
             self._status.messages += len(received.messages)
             messages = self._decode(received.messages)
         if messages or self._ordering.is_waiting:
-            self._pass_on(messages, now_s, drained)
+            self._pass_on(messages, received.size_bytes, now_s, drained)
         if drained or self._after_drain:
             self._run_after_drain(now_s, drained)
         if now_s - self._ticked_s >= TICK_S:
@@ -160,11 +160,14 @@ class Reception:
         return messages
 
     def _pass_on(
-        self, messages: Sequence[Message], now_s: float, drained: bool
+        self,
+        messages: Sequence[Message],
+        arriving_bytes: int,
+        now_s: float,
+        drained: bool,
     ) -> None:
         ordering, router = self._ordering, self._router
         before, start = ordering.held_bytes, router.start
-        arriving = sum(map(size_of, messages))
         passed = ordering.push(messages, now_s, drained)
         strays = ordering.take_strays()
         orders = router.route(passed, now_s, time.time())
@@ -172,11 +175,11 @@ class Reception:
             router.count_strays(strays)
         if not (passed or orders or strays):
             return
-        size = max(0, arriving + before - ordering.held_bytes)
+        size = max(0, arriving_bytes + before - ordering.held_bytes)
         live = _last_image(passed, strays)
         if live is not None:
             self._fit(live)
-        self._status.images += len(passed)
+        self._status.images += sum(type(m) is Image for m in passed)
         self._status.image_bytes += size
         self._hand_on(Batch(passed, orders, start, live, router.start, size))
 

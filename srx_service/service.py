@@ -51,7 +51,9 @@ class Service:
     def __init__(self, config: DetectorConfig, name: str, settings: Settings) -> None:
         self._config = config
         self._name = name
+        self._version = own_version()
         self._threads: list[threading.Thread] = []
+        self._stopping = threading.Event()
         self.failure: BaseException | None = None
         """What ended a thread that should have gone on."""
         self.acquisitions = Acquisitions()
@@ -99,7 +101,7 @@ class Service:
             frames_per_chunk=config.frames_per_chunk,
             fill_value=config.fill_value,
             fsync=config.fsync,
-            version=own_version(),
+            version=self._version,
         )
         return Writer(
             options,
@@ -206,6 +208,7 @@ class Service:
 
     def _gauges(self) -> dict[str, Any]:
         return {
+            "version": self._version,
             "clients": self._forwarder.clients,
             "forwarded": self._forwarder.sent_images,
             "dropped_for_slow_client": self._forwarder.dropped_images,
@@ -235,10 +238,14 @@ class Service:
             self.api_port,
             self._forwarder.endpoint,
         )
+        line = (receive, workers, writer, forwarder)
+        stopper = threading.Thread(target=self._end, args=line, name="stop")
+        stopper.start()
         try:
             self._server.run()
         finally:
-            self._stop(receive, workers, writer, forwarder)
+            self.stop()
+            stopper.join()
         if self.failure is not None:
             logger.critical("the service ends: %r", self.failure)
             return 1
@@ -246,7 +253,15 @@ class Service:
 
     def stop(self, *_: object) -> None:
         """Let `run` return; may be called from a signal handler."""
-        self._server.should_exit = True
+        self._stopping.set()
+
+    def _end(self, *line: threading.Thread) -> None:
+        """Once told to stop, end the line first: who polls still learns how it ended."""
+        self._stopping.wait()
+        try:
+            self._stop(*line)
+        finally:
+            self._server.should_exit = True
 
     def _start(self, name: str, body: Callable[[], None]) -> threading.Thread:
         thread = threading.Thread(
