@@ -1,0 +1,287 @@
+"""Every message again, as the generic stream, to live processing on the secondary port.
+
+A PUSH socket that binds; each message goes to one of the clients, in turn. `msg_number`
+is the service's own counter and has no gaps: it is given after the decision to drop.
+"""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from srx_service.exposure import exposure_of
+from srx_service.messages import NO_PIXELS, End, Image, Message, Start
+from srx_service.outlet import HIGH_WATER_MARK, Outlet
+from srx_service.protocols.stins import encode
+
+logger = logging.getLogger(__name__)
+
+QUEUE_SHARE = 1 / 4
+"""Of `limit_bytes`: what the queue has at least, however much is in ZeroMQ's pipes."""
+PATIENCE_MS = 20
+"""How long an image waits for a client that takes none before images are dropped."""
+FAREWELL_S = 0.7
+"""How long, at the end, what is queued may wait for clients in all."""
+PENDING_LIMIT = 1000
+"""Headers and ends kept for a client that takes none; beyond, series without a single
+forwarded image are left out, the oldest first."""
+UNSENDABLE = (TypeError, ValueError, OverflowError, RecursionError, NotImplementedError)
+"""What encoding raises for values that JSON cannot hold."""
+
+
+class Forwarder:
+    """The secondary port.
+
+    Without a client, messages are passed over. With one that is too slow, images are
+    dropped and counted, headers and ends kept for it, or the line waits. What is in the
+    pipe of a client that dies is lost, and counts as sent.
+
+    Args:
+        address: ZeroMQ's, as "tcp://*:5556"; port 0: any free one.
+        limit_bytes: What may wait for the clients, ZeroMQ's own pipes included.
+        on_slow_client: "drop", or "wait", where `is_full` is to hold the line.
+    """
+
+    def __init__(
+        self,
+        *,
+        address: str,
+        limit_bytes: int,
+        on_slow_client: Literal["drop", "wait"],
+    ) -> None:
+        self.endpoint = address
+        """What it is bound to; the true port once it is open."""
+        self.clients = 0
+        """Those whose handshake succeeded, and who are still connected."""
+        self.sent_images = 0
+        self.sent_bytes = 0
+        """Of images, their headers included."""
+        self._limit_bytes = limit_bytes
+        self._frame_bytes = 0
+        """The largest of this series."""
+        self._must_wait = on_slow_client == "wait"
+        self._queue: deque[tuple[Sequence[Message], int]] = deque()
+        # Each is written by one thread alone, so that none needs a lock:
+        self._put_bytes, self._refused = 0, 0  # the line's
+        self._taken_bytes, self._dropped = 0, 0  # ours
+        self._is_asleep = False
+        self._is_stopping = False
+        self._is_closed = False
+        self._start: Start | None = None
+        """The header of the open series, which a first client gets first."""
+        self._exposure_s: float | None = None
+        self._pending: deque[Start | End] = deque()
+        self._is_patient = True
+        self._number = 0
+
+    # -- the line's side ---------------------------------------------------------------
+
+    def put(self, messages: Sequence[Message], size_bytes: int) -> None:
+        """Take a batch, which the caller does not change any more."""
+        if self._is_closed:
+            return
+        if not self._must_wait and self.queued_bytes >= self.queue_limit:
+            messages, size_bytes = self._without_images(messages), 0
+            if not messages:
+                return
+        self._queue.append((messages, size_bytes))
+        self._put_bytes += size_bytes
+        if self._is_asleep:
+            self._outlet.ring()
+
+    def _without_images(self, messages: Sequence[Message]) -> Sequence[Message]:
+        kept = [message for message in messages if not isinstance(message, Image)]
+        if self.clients:
+            self._refused += len(messages) - len(kept)
+        return kept
+
+    @property
+    def queued_bytes(self) -> int:
+        """What waits for our thread; ZeroMQ's pipes come on top."""
+        return self._put_bytes - self._taken_bytes
+
+    @property
+    def queue_limit(self) -> int:
+        """What may wait for our thread: the limit without what the pipes may hold."""
+        in_pipes = self.clients * HIGH_WATER_MARK * self._frame_bytes
+        return max(self._limit_bytes - in_pipes, int(self._limit_bytes * QUEUE_SHARE))
+
+    @property
+    def is_full(self) -> bool:
+        """True while the line should hold reading, for a client that is waited for."""
+        return self._must_wait and self.queued_bytes >= self.queue_limit
+
+    @property
+    def dropped_images(self) -> int:
+        """Images that a client should have had and was too slow for."""
+        return self._refused + self._dropped
+
+    @property
+    def port(self) -> int:
+        """The TCP port."""
+        return int(self.endpoint.rpartition(":")[2])
+
+    # -- life --------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Bind.
+
+        Raises:
+            ConfigError: The port is taken, or not ours to take.
+        """
+        self._outlet = Outlet(self.endpoint)
+        self.endpoint = self._outlet.endpoint
+
+    def run(self) -> None:
+        """Forward until `stop`; the body of a thread of its own."""
+        try:
+            while not self._is_stopping:
+                self._watch()
+                self._send_pending()
+                if self._queue:
+                    self._forward(*self._queue.popleft())
+                else:
+                    self._sleep()
+            while self._queue:
+                self._forward(*self._queue.popleft())
+        finally:
+            self.close()
+
+    def stop(self) -> None:
+        """Let `run` send what is queued, as far as clients take it, and end."""
+        self._farewell_s = time.monotonic() + FAREWELL_S
+        self._is_stopping = True
+        self._outlet.ring()
+
+    def close(self) -> None:
+        """Unbind; for who has called `open`, but not `run`."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._queue.clear()
+            self._outlet.close()
+
+    def _sleep(self) -> None:
+        self._is_asleep = True
+        # Looked at again: what was put before the flag was set rang no bell.
+        if not self._queue and not self._is_stopping:
+            self._outlet.poll(-1, for_room=bool(self._pending))
+        self._is_asleep = False
+
+    def _watch(self) -> None:
+        for had, clients in self._outlet.changes():
+            self.clients = clients
+            logger.info("%s: %d clients", self.endpoint, clients)
+            if not had or not clients:
+                self._pending.clear()
+                self._is_patient = True
+            if not had and self._start is not None:
+                self._pending.append(self._start)
+
+    # -- messages ----------------------------------------------------------------------
+
+    def _forward(self, messages: Sequence[Message], size_bytes: int) -> None:
+        for message in messages:
+            if not isinstance(message, Image):
+                self._mark(message)
+            elif self.clients and message.encoding != NO_PIXELS:
+                self._image(message)
+        self._taken_bytes += size_bytes
+
+    def _mark(self, message: Start | End) -> None:
+        if isinstance(message, Start):
+            message = _with_metadata_as_sent(message)
+            self._start = message
+            self._exposure_s = exposure_of(message)
+            self._frame_bytes = 0
+        else:
+            self._start = None
+        if not self.clients:
+            return
+        self._pending.append(message)
+        if len(self._pending) > PENDING_LIMIT:
+            self._collapse()
+        while self.clients and not self._send_pending() and self._wait():
+            pass
+
+    def _collapse(self) -> None:
+        """Leave out the oldest series that has nothing but its header and its end."""
+        # An end that stands first belongs to a series whose header was sent.
+        first = int(isinstance(self._pending[0], End))
+        del self._pending[first]
+        if isinstance(self._pending[first], End):
+            del self._pending[first]
+
+    def _send_pending(self) -> bool:
+        """Send the headers and ends that wait; False if some still do."""
+        while self._pending:
+            if not self._outlet.send(encode(self._pending[0], self._number)):
+                return False
+            self._pending.popleft()
+            self._number += 1
+            self._is_patient = True
+        return True
+
+    def _image(self, image: Image) -> None:
+        while self.clients:
+            if self._send_pending() and self._send_image(image):
+                return
+            if not self._wait():
+                self._dropped += self.clients > 0
+                return
+
+    def _send_image(self, image: Image) -> bool:
+        """Send it; True as well where it can never be sent."""
+        try:
+            parts = encode(image, self._number, self._exposure_s)
+        except UNSENDABLE:
+            logger.exception("frame %d cannot be forwarded", image.frame)
+            self._dropped += 1
+            return True
+        size = sum(map(len, parts))
+        self._frame_bytes = max(self._frame_bytes, size)
+        if not self._outlet.send(parts):
+            return False
+        self._number += 1
+        self._is_patient = True
+        self.sent_images += 1
+        self.sent_bytes += size
+        return True
+
+    def _wait(self) -> bool:
+        """Wait for room; False where it is no use to try again."""
+        timeout_ms = self._timeout_ms()
+        if timeout_ms == 0:
+            return False
+        self._is_patient = self._outlet.poll(timeout_ms, for_room=True)
+        self._watch()
+        return self._is_patient
+
+    def _timeout_ms(self) -> int:
+        """Return how long to wait for room; -1: as long as it takes."""
+        if self._is_stopping:
+            return max(0, int((self._farewell_s - time.monotonic()) * 1000))
+        if self._must_wait:
+            return -1
+        return PATIENCE_MS if self._is_patient else 0
+
+
+def _with_metadata_as_sent(start: Start) -> Start:
+    """Return a header with what clients of this port expect, and JSON can hold."""
+    if start.metadata is None:
+        return start
+    metadata = {k: v for k, v in start.metadata.items() if _is_sendable(start, k, v)}
+    if "count_time" in metadata:  # DECTRIS, whose clients look for it here
+        metadata.setdefault("rotate", start.rotate)
+    return msgspec.structs.replace(start, metadata=metadata)
+
+
+def _is_sendable(start: Start, key: str, value: object) -> bool:
+    try:
+        encode(msgspec.structs.replace(start, metadata={key: value}), 0)
+    except UNSENDABLE:
+        logger.warning("metadata %r cannot be forwarded: JSON cannot hold it", key)
+        return False
+    return True

@@ -1,0 +1,132 @@
+"""The secondary port's socket, which takes a message whole or not at all."""
+
+import socket
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+import zmq
+
+from srx_service.clients import EVENTS, Clients
+from srx_service.errors import ConfigError
+from srx_service.messages import Buffer
+
+HIGH_WATER_MARK = 8
+"""Messages in the pipe of each client, whatever their size.
+
+Set before the bind and never again: libzmq 4.3.5 crashes when it is changed while a
+client leaves (https://github.com/zeromq/libzmq/pull/4647 came later). So few are enough
+for large frames, and cost small ones a third of the rate.
+"""
+HANDSHAKE_MS = 5000
+"""Who has not spoken by then is disconnected."""
+SMALL_BYTES = 65536
+"""Below, a copy costs less than to do without."""
+LINGER_MS = 1000
+_EVENT = struct.Struct("=Hi")
+
+
+class Outlet:
+    """A PUSH socket that binds. Used by one thread, but for `ring`.
+
+    Args:
+        address: ZeroMQ's, as "tcp://*:5556"; port 0: any free one.
+
+    Raises:
+        ConfigError: The port is taken, or not ours to take.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._peers = Clients()
+        self._bell, self._button = socket.socketpair()
+        self._bell.setblocking(False)
+        self._button.setblocking(False)
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.PUSH)
+        self._socket.linger = LINGER_MS
+        self._socket.sndhwm = HIGH_WATER_MARK
+        self._socket.handshake_ivl = HANDSHAKE_MS
+        # Without it, whoever speaks no ZMTP is taken for a client of ZMTP 1.0 and gets
+        # messages. With it, and no handler for it, all of ZMTP 3 are let in as before.
+        self._socket.zap_domain = b"srx"
+        # A client whose machine is gone says no good-bye. No ZMTP heartbeat: a client
+        # that only reads slowly would not answer it either.
+        self._socket.tcp_keepalive = 1
+        self._socket.tcp_keepalive_idle = 30
+        self._socket.tcp_keepalive_intvl = 10
+        self._socket.tcp_keepalive_cnt = 3
+        self._monitor = self._socket.get_monitor_socket(EVENTS)
+        try:
+            self._socket.bind(address)
+        except zmq.ZMQError as error:
+            self.close()
+            text = f"data_port: cannot listen on {address}: {error.strerror}"
+            raise ConfigError(text) from error
+        self.endpoint = str(self._socket.getsockopt_string(zmq.LAST_ENDPOINT))
+        """What it is bound to, with the true port."""
+
+    @property
+    def clients(self) -> int:
+        """How many have made their handshake and are still connected."""
+        return self._peers.count
+
+    def changes(self) -> Iterator[tuple[int, int]]:
+        """Learn who came and went; yield how many there were before and after each."""
+        while int(self._monitor.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
+            had = self.clients
+            self._peers.event(*_EVENT.unpack(self._monitor.recv_multipart()[0]))
+            if had != self.clients:
+                yield had, self.clients
+
+    def send(self, parts: Sequence[Buffer]) -> bool:
+        """Send all parts, or none where no client's pipe has room."""
+        first, last = parts[0], len(parts) - 1
+        try:
+            self._socket.send(first, zmq.NOBLOCK | (zmq.SNDMORE if last else 0))
+        except zmq.Again:
+            return False
+        # Only the first can find no room: the others go where it went.
+        for k in range(1, last + 1):
+            part, more = parts[k], zmq.SNDMORE if k < last else 0
+            if len(part) < SMALL_BYTES:
+                self._socket.send(part, more)
+            else:
+                self._socket.send(_as_received(part), more, copy=False)
+        return True
+
+    def poll(self, timeout_ms: int, *, for_room: bool) -> bool:
+        """Wait for a change of clients, a ring, room in a pipe; False at timeout."""
+        watched: list[tuple[Any, int]] = [
+            (self._monitor, zmq.POLLIN),
+            (self._bell, zmq.POLLIN),
+        ]
+        if for_room:
+            watched.append((self._socket, zmq.POLLOUT))
+        is_ready = bool(zmq.zmq_poll(watched, timeout_ms))
+        with suppress(BlockingIOError):
+            self._bell.recv(4096)
+        return is_ready
+
+    def ring(self) -> None:
+        """End a `poll`; any thread may."""
+        with suppress(OSError):  # closed, or rung often enough
+            self._button.send(b"\0")
+
+    def close(self) -> None:
+        """Unbind; what is in the pipes may still go out for a moment."""
+        self._socket.disable_monitor()
+        self._monitor.close()
+        self._socket.close()
+        self._context.term()
+        self._bell.close()
+        self._button.close()
+
+
+def _as_received(part: Buffer) -> Buffer | zmq.Frame:
+    """Return the frame a part came in: ZeroMQ only counts who still needs it."""
+    if isinstance(part, memoryview):
+        frame = part.obj
+        if isinstance(frame, zmq.Frame) and len(frame) == len(part):
+            return frame
+    return part

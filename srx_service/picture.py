@@ -1,0 +1,165 @@
+"""Pixels to something an eye can judge: smaller, scaled, masked pixels marked."""
+
+import io
+import math
+from typing import Literal
+
+import numpy as np
+from PIL import Image as Pillow
+
+Scale = Literal["linear", "log", "sqrt"]
+
+MAX_PIXELS = 2_000_000
+"""Of a picture; more are no use on a screen and slow to compress."""
+MAX_SIDE = 16384
+"""JPEG ends at 65535, viewers of pictures earlier."""
+PERCENTILES = (1.0, 99.8)
+"""What is black and what is white, unless told: not a few hot pixels."""
+DECADES = 1000.0
+"""Range of a logarithmic scale where pixels are no counts."""
+MASK_LEVEL = 255
+MASK_COLOUR = (38, 46, 92)
+"""Dark blue, which no grey is."""
+_PALETTE = [
+    level for grey in range(MASK_LEVEL) for level in (round(grey / 254 * 255),) * 3
+]
+
+
+def masked(pixels: np.ndarray) -> np.ndarray:
+    """Return where a pixel counts nothing: gaps, defects, what was never written.
+
+    DECTRIS marks them 2^n-1 and 2^n-2, Pilatus -1 and -2, floats are NaN.
+    """
+    match pixels.dtype.kind:
+        case "u":
+            return pixels >= np.iinfo(pixels.dtype).max - 1
+        case "i":
+            return pixels < 0
+        case "f":
+            return ~np.isfinite(pixels)
+    return np.zeros(pixels.shape, bool)
+
+
+def nothing(dtype: np.dtype) -> float:
+    """Return what stands for a masked pixel."""
+    if dtype.kind == "u":
+        return int(np.iinfo(dtype).max)
+    return -1 if dtype.kind == "i" else math.nan
+
+
+def block_mean(
+    pixels: np.ndarray, step: int, mask: np.ndarray | None = None
+) -> np.ndarray:
+    """Return the means of blocks of step x step along the last two axes.
+
+    Blocks at the far edges may be smaller. Means of integers are cut off.
+
+    Args:
+        pixels: Fewer than two axes are returned as they are.
+        step: 1 or less changes nothing.
+        mask: Pixels not to count; a block of nothing else becomes masked itself.
+    """
+    if step <= 1 or pixels.ndim < 2 or not pixels.size:
+        return pixels
+    if mask is None or not mask.any():
+        total = _block_sum(pixels, step)
+        count = _block_sum(np.ones(pixels.shape[-2:], bool), step)
+        return _mean(total, count, pixels.dtype)
+    total = _block_sum(np.where(mask, pixels.dtype.type(0), pixels), step)
+    count = _block_sum(~mask, step)
+    mean = _mean(total, np.maximum(count, 1), pixels.dtype)
+    mean[count == 0] = nothing(pixels.dtype)
+    return mean
+
+
+def _mean(total: np.ndarray, count: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    if total.dtype.kind == "f":
+        return (total / count).astype(dtype)
+    return (total // count.astype(total.dtype)).astype(dtype)
+
+
+def _block_sum(pixels: np.ndarray, step: int) -> np.ndarray:
+    kind = pixels.dtype.kind
+    if kind == "f" or pixels.dtype.itemsize > 4:
+        pixels = pixels.astype(np.float64, copy=False)
+    for _ in range(2):  # rows, then columns, which are rows by then
+        rows = -(-pixels.shape[-2] // step)
+        wide = {"u": np.uint64, "b": np.uint64, "i": np.int64}.get(
+            pixels.dtype.kind, np.float64
+        )
+        total = np.zeros((*pixels.shape[:-2], rows, pixels.shape[-1]), wide)
+        for first in range(min(step, pixels.shape[-2])):
+            part = pixels[..., first::step, :]
+            total[..., : part.shape[-2], :] += part
+        pixels = np.swapaxes(total, -1, -2)
+    return pixels
+
+
+def render(
+    pixels: np.ndarray, scale: Scale, low: float | None, high: float | None
+) -> Pillow.Image:
+    """Return a grey picture; what has more than two axes is stacked vertically.
+
+    Args:
+        pixels: Of any size.
+        scale: Of the grey.
+        low: What is black; None: found from the pixels.
+        high: What is white.
+    """
+    flat = pixels.reshape(-1, pixels.shape[-1]) if pixels.ndim else pixels.reshape(1, 1)
+    if not flat.size:
+        flat = np.full((1, 1), math.nan)
+    step = math.ceil(max(math.sqrt(flat.size / MAX_PIXELS), max(flat.shape) / MAX_SIDE))
+    flat = block_mean(flat, step, masked(flat))
+    mask = masked(flat)
+    levels = _levels(flat, ~mask, scale, low, high)
+    levels[mask] = MASK_LEVEL
+    picture = Pillow.frombytes("P", levels.shape[::-1], levels.tobytes())
+    picture.putpalette([*_PALETTE, *MASK_COLOUR])
+    return picture
+
+
+def _levels(
+    pixels: np.ndarray,
+    valid: np.ndarray,
+    scale: Scale,
+    low: float | None,
+    high: float | None,
+) -> np.ndarray:
+    """Return greys from 0 to 254."""
+    low, high = _limits(pixels[valid], low, high)
+    values = np.where(valid, pixels, low).astype(np.float32)
+    values = np.clip((values - np.float32(low)) / np.float32(high - low), 0, 1)
+    if scale == "sqrt":
+        values = np.sqrt(values)
+    elif scale == "log":
+        gain = DECADES if pixels.dtype.kind == "f" else high - low
+        values = np.log1p(gain * values) / math.log1p(gain)
+    return np.rint(values * (MASK_LEVEL - 1)).astype(np.uint8)
+
+
+def _limits(
+    values: np.ndarray, low: float | None, high: float | None
+) -> tuple[float, float]:
+    if not values.size:
+        values = np.zeros(1)
+    found = np.percentile(values.astype(np.float64), PERCENTILES)
+    if found[0] == found[1]:  # nearly all alike, as where photons are few
+        found[1] = values.max()
+    low = float(found[0]) if low is None else low
+    high = float(found[1]) if high is None else high
+    return low, high if high > low else low + 1
+
+
+def as_png(picture: Pillow.Image) -> bytes:
+    """Return it without loss."""
+    stream = io.BytesIO()
+    picture.save(stream, "PNG", compress_level=1)
+    return stream.getvalue()
+
+
+def as_jpg(picture: Pillow.Image) -> bytes:
+    """Return it small."""
+    stream = io.BytesIO()
+    picture.convert("RGB").save(stream, "JPEG", quality=85)
+    return stream.getvalue()
