@@ -1,0 +1,1 @@
+"""Ratios of the service to a yardstick in C."""

@@ -43,7 +43,7 @@ def main() -> int:
 
 
 def measure(row: Row, repeat: int, folder: Path, target: Path) -> dict:
-    """Run yardstick and service in turn; return the best of both and the spread."""
+    """Run both in turn; return the best of each and the spread."""
     yardstick: list[Result] = []
     service: list[Result] = []
     for _ in range(repeat):

@@ -1,4 +1,4 @@
-"""What is measured: one row for each kind of work, with the least ratio it should reach."""
+"""What is measured: a row for each kind of work, with the ratio it should reach."""
 
 from dataclasses import dataclass, field
 from typing import Any

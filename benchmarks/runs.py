@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -152,7 +153,7 @@ class Service:
         except OSError:
             return None
 
-    def _wait(self, is_there: Any) -> None:
+    def _wait(self, is_there: Callable[[], bool]) -> None:
         deadline = time.monotonic() + PATIENCE_S
         while not is_there():
             if time.monotonic() > deadline or self.process.poll() is not None:

@@ -1,0 +1,212 @@
+"""`srx demo`: simulated detector → service → Bluesky → HDF5 → Tiled, on this machine.
+
+Simulator, service and Tiled are processes of their own on free ports; nothing of them
+is left when it ends. The files stay in a folder of the demo.
+"""
+
+import argparse
+import contextlib
+import json
+import logging
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bluesky.plans as bp
+import numpy as np
+from bluesky import RunEngine
+from bluesky.utils import ProgressBarManager, RunEngineInterrupted
+from bluesky_tiled_plugins import TiledWriter
+from ophyd.sim import motor
+from PIL import Image
+from tiled.client import from_uri
+
+from srx_ophyd.device import SrxDetector
+from srx_ophyd.drivers import SimplonDriver
+from srx_ophyd.plans import srx_fly
+from srx_ophyd.processes import ProcessError, free_port, python_module, running
+
+API_KEY = "srxdemo"
+"""Of a server that this machine alone can reach, for as long as the demo runs."""
+NOISY = ("bluesky", "numexpr", "httpx")
+"""Loggers that tell of every step of theirs."""
+WHITE_AT = 99.5
+"""Percentile of the counts that is drawn white."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the demo's processes are to be found."""
+
+    folder: Path
+    service: str
+    simplon: str
+    tiled: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One run, for the table at the end."""
+
+    plan: str
+    asked: int
+    frames: int
+    """Read back through Tiled."""
+    seconds: float
+    file: str
+    missing: int
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the demo; return the exit code."""
+    options = _options(argv)
+    for name in NOISY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    folder = options.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with place(folder, options.shape) as where:
+            rows, picture = measure(where, options.points, options.frames)
+    except (KeyboardInterrupt, RunEngineInterrupted):
+        print("\ninterrupted; all processes are ended")
+        return 130
+    except ProcessError as error:
+        print(f"srx demo: {error}")
+        return 1
+    print_table(rows)
+    print(f"picture of a frame: {picture}")
+    return 0 if all(row.frames == row.asked and not row.missing for row in rows) else 1
+
+
+def _options(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("srx demo", description=__doc__)
+    add = parser.add_argument
+    add("--folder", type=Path, default=Path("srx-demo"), help="for files and picture")
+    add("--points", type=int, default=11, help="of the step scan (11)")
+    add("--frames", type=int, default=100, help="of the fly scan (100)")
+    add("--shape", default="1065,1030", help="of a frame: rows,columns (1065,1030)")
+    options = parser.parse_args(argv)
+    if options.points < 1 or options.frames < 1:
+        parser.error("--points and --frames: at least 1")
+    return options
+
+
+@contextlib.contextmanager
+def place(folder: Path, shape: str) -> Iterator[Place]:
+    """Run simulator, service and Tiled for as long as the block lasts."""
+    logs, data = folder / "logs", folder / "data"
+    for path in (logs, data):
+        path.mkdir(exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        simulate = python_module("srx_service", "simulate", "eiger", "--shape", shape)
+        print("starting a simulated Eiger, the service and Tiled …", flush=True)
+        simulator = stack.enter_context(
+            running("simulator", simulate, logs / "simulator.log")
+        )
+        port = free_port()
+        tiled_words = ["tiled", "serve", "catalog", "--temp", "--read", str(data)]
+        tiled_words += ["--api-key", API_KEY, "--port", str(port)]
+        tiled = stack.enter_context(
+            running("Tiled", python_module(*tiled_words), logs / "tiled.log")
+        )
+        ports = simulator.ready_line()
+        api = free_port()
+        config = _configure(folder, int(ports["stream_port"]), api)
+        run = python_module("srx_service", "run", str(config), "demo")
+        service = stack.enter_context(running("service", run, logs / "service.log"))
+        service.wait_for_url(f"http://127.0.0.1:{api}/readyz")
+        tiled.wait_for_url(f"http://127.0.0.1:{port}/api/v1/")
+        yield Place(
+            folder,
+            service=f"http://127.0.0.1:{api}",
+            simplon=f"http://127.0.0.1:{ports['control_port']}",
+            tiled=f"http://127.0.0.1:{port}",
+        )
+
+
+def _configure(folder: Path, source: int, api: int) -> Path:
+    entry = {
+        "class": "Eiger",
+        "dcu_host_purple": "127.0.0.1",
+        "dcu_port_purple": source,
+        "api_host": "127.0.0.1",
+        "api_port": api,
+        "data_port": 0,
+        "dset_name": "/entry/instrument/eiger/data",
+        "write_root": str(folder / "data"),
+        "state_dir": str(folder / "state"),
+    }
+    path = folder / "detectors.yaml"
+    path.write_text(json.dumps({"demo": entry}, indent=2))  # JSON is YAML too
+    return path
+
+
+def measure(where: Place, points: int, frames: int) -> tuple[list[Row], Path]:
+    """Take a step scan and a fly scan, and read both back through Tiled."""
+    detector = SrxDetector(
+        where.service,
+        name="eiger",
+        driver=SimplonDriver(where.simplon),
+        write_path_template=f"{where.folder}/data/{{name}}_{{uid8}}.h5",
+        exposure_s=0.01,
+    )
+    catalog: Any = from_uri(where.tiled, api_key=API_KEY)
+    engine = RunEngine({})
+    engine.waiting_hook = ProgressBarManager()
+    engine.subscribe(TiledWriter(catalog, batch_size=1))
+    plans = (
+        ("scan", points, bp.scan([detector], motor, -1, 1, points)),
+        ("fly", frames, srx_fly([detector], frames)),
+    )
+    rows, last = [], None
+    with _put_down(engine):
+        for name, asked, plan in plans:
+            print(f"\n{name}: {asked} frames", flush=True)
+            begun = time.monotonic()
+            (uid,) = engine(plan)
+            seconds = time.monotonic() - begun
+            last = np.asarray(catalog[uid]["primary"]["eiger_image"].read())
+            missing = int(detector.frames_missing.get())
+            file = os.path.relpath(detector.file.get())
+            rows.append(Row(name, asked, len(last), seconds, file, missing))
+    assert last is not None
+    return rows, draw(last[-1], where.folder / "frame.png")
+
+
+@contextlib.contextmanager
+def _put_down(engine: RunEngine) -> Iterator[None]:
+    """Abort a plan that Ctrl-C paused, so that service and detector end idle."""
+    try:
+        yield
+    finally:
+        if engine.state == "paused":
+            engine.abort("interrupted")
+
+
+def draw(frame: np.ndarray, path: Path) -> Path:
+    """Save a frame (y, x) as a picture: logarithmic, masked pixels dark blue."""
+    masked = frame >= np.iinfo(frame.dtype).max - 1
+    counts = np.log1p(np.where(masked, 0, frame).astype(float))
+    white = max(float(np.percentile(counts[~masked], WHITE_AT)), 1e-9)
+    grey = (255 * np.clip(counts / white, 0, 1)).astype(np.uint8)
+    colours = np.stack([grey, grey, grey], axis=-1)
+    colours[masked] = (20, 30, 70)
+    Image.fromarray(colours).save(path)
+    return path
+
+
+def print_table(rows: Sequence[Row]) -> None:
+    """Print what was taken and read back."""
+    print(
+        f"\n{'plan':6} {'asked':>6} {'read back':>9} {'a second':>9} {'missing':>8}  file"
+    )
+    for row in rows:
+        rate = row.frames / row.seconds
+        print(
+            f"{row.plan:6} {row.asked:6} {row.frames:9} {rate:9.1f} {row.missing:8}  "
+            f"{row.file}",
+            flush=True,
+        )

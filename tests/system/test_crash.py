@@ -1,0 +1,76 @@
+"""A service that is killed, and one that is told to stop: what is in the file then."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+
+from srx_service.messages import Start
+from tests.system.sources import image, pixels, sender_on
+from tests.system.test_line import frames_in, newest, wait_for_rows
+
+
+@pytest.fixture
+def open_series(start_service, free_port, data):
+    """A service in mid-series, with 50 durable frames, and its source."""
+    service = start_service({"dcu_port_purple": free_port})
+    with sender_on(free_port) as sender:
+        sender.send(Start(filename=str(data / "a.h5")), *map(image, range(50)))
+        wait_for_rows(service, 50)
+        yield service, sender
+
+
+def expect(count):
+    return np.stack([pixels(frame) for frame in range(count)])
+
+
+def test_flushed_frames_survive_a_kill_and_can_be_read_at_once(open_series, data):
+    service, _ = open_series
+    service.kill()
+    assert np.array_equal(frames_in(data / "a.h5", swmr=True), expect(50))
+
+
+def test_the_next_start_repairs_what_a_kill_left_open(
+    open_series, start_service, data, free_ports
+):
+    service, _ = open_series
+    service.kill()
+    with pytest.raises(OSError, match="already open"):
+        h5py.File(data / "a.h5")
+    start_service({"dcu_port_purple": free_ports()})
+    assert np.array_equal(frames_in(data / "a.h5"), expect(50))
+
+
+def test_open_files_are_listed_until_they_are_closed(open_series, data, tmp_path):
+    service, _ = open_series
+    (listed,) = (tmp_path / "state").glob("*open-files.json")
+    assert json.loads(listed.read_text())[0]["path"] == str(data / "a.h5")
+    assert service.terminate() == 0
+    assert json.loads(listed.read_text()) == []
+
+
+def test_sigterm_closes_the_file_complete(open_series, data):
+    service, _ = open_series
+    assert service.terminate() == 0
+    assert np.array_equal(frames_in(data / "a.h5"), expect(50))
+
+
+def test_who_polls_while_the_service_stops_learns_how_it_ended(open_series):
+    service, _ = open_series
+    told = newest(service)
+    assert told["state"] == "running"
+    assert service.terminate() == 0
+    assert "aborted" in service.log.read_text()
+
+
+def test_a_repaired_file_is_appended_to(open_series, start_service, data, free_ports):
+    service, _ = open_series
+    service.kill()
+    port = free_ports()
+    service = start_service({"dcu_port_purple": port})
+    with sender_on(port) as sender:
+        sender.send(Start(filename=str(data / "a.h5")), image(50))
+        wait_for_rows(service, 1)
+    assert service.terminate() == 0
+    assert np.array_equal(frames_in(data / "a.h5"), expect(51))
