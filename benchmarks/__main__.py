@@ -78,9 +78,9 @@ def report(record: dict) -> None:
     mark = "met" if record["ratio"] >= record["least"] else "MISSED"
     print(
         f"{record['row']:40} ratio {record['ratio']:.2f} (least {record['least']}, "
-        f"{mark})  best {max(record['service_fps'])} of {max(record['yardstick_fps'])} "
-        f"frames/s, {record['service_cpu_us']} of {record['yardstick_cpu_us']} CPU µs a "
-        f"frame, peak {record['peak_mib']} MiB",
+        f"{mark})  best {max(record['service_fps'])} of "
+        f"{max(record['yardstick_fps'])} frames/s, {record['service_cpu_us']} of "
+        f"{record['yardstick_cpu_us']} CPU µs a frame, peak {record['peak_mib']} MiB",
         flush=True,
     )
     print(f"  service   {record['service_fps']}")

@@ -7,7 +7,7 @@ import sys
 
 import bluesky.plans as bp
 from bluesky import RunEngine
-from ophyd.sim import motor
+from ophyd.sim import SynAxis
 
 from srx_ophyd.device import SrxDetector
 from srx_ophyd.drivers import SimplonDriver
@@ -23,6 +23,7 @@ def main(service: str, simplon: str, folder: str) -> None:
         write_path_template=f"{folder}/{{name}}_{{uid8}}.h5",
         exposure_s=0.01,
     )
+    motor = SynAxis(name="motor")
     engine = RunEngine({})
     engine(bp.scan([eiger], motor, -1, 1, 5))
     print("step scan:", eiger.file.get())

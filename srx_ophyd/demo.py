@@ -20,7 +20,7 @@ import numpy as np
 from bluesky import RunEngine
 from bluesky.utils import ProgressBarManager, RunEngineInterrupted
 from bluesky_tiled_plugins import TiledWriter
-from ophyd.sim import motor
+from ophyd.sim import SynAxis
 from PIL import Image
 from tiled.client import from_uri
 
@@ -154,9 +154,10 @@ def measure(where: Place, points: int, frames: int) -> tuple[list[Row], Path]:
         exposure_s=0.01,
     )
     catalog: Any = from_uri(where.tiled, api_key=API_KEY)
-    engine = RunEngine({})
+    engine: Any = RunEngine({})
     engine.waiting_hook = ProgressBarManager()
     engine.subscribe(TiledWriter(catalog, batch_size=1))
+    motor = SynAxis(name="motor")
     plans = (
         ("scan", points, bp.scan([detector], motor, -1, 1, points)),
         ("fly", frames, srx_fly([detector], frames)),
@@ -169,9 +170,10 @@ def measure(where: Place, points: int, frames: int) -> tuple[list[Row], Path]:
             (uid,) = engine(plan)
             seconds = time.monotonic() - begun
             last = np.asarray(catalog[uid]["primary"]["eiger_image"].read())
-            missing = int(detector.frames_missing.get())
-            file = os.path.relpath(detector.file.get())
-            rows.append(Row(name, asked, len(last), seconds, file, missing))
+            missing: Any = detector.frames_missing.get()
+            file: Any = detector.file.get()
+            path = os.path.relpath(file)
+            rows.append(Row(name, asked, len(last), seconds, path, missing))
     assert last is not None
     return rows, draw(last[-1], where.folder / "frame.png")
 
@@ -200,9 +202,7 @@ def draw(frame: np.ndarray, path: Path) -> Path:
 
 def print_table(rows: Sequence[Row]) -> None:
     """Print what was taken and read back."""
-    print(
-        f"\n{'plan':6} {'asked':>6} {'read back':>9} {'a second':>9} {'missing':>8}  file"
-    )
+    print("\nplan    asked read back  a second  missing  file")
     for row in rows:
         rate = row.frames / row.seconds
         print(
