@@ -24,6 +24,7 @@ from ophyd.sim import SynAxis
 from PIL import Image
 from tiled.client import from_uri
 
+from srx_ophyd.client import ServiceClient
 from srx_ophyd.device import SrxDetector
 from srx_ophyd.drivers import SimplonDriver
 from srx_ophyd.plans import srx_fly
@@ -170,12 +171,18 @@ def measure(where: Place, points: int, frames: int) -> tuple[list[Row], Path]:
             (uid,) = engine(plan)
             seconds = time.monotonic() - begun
             last = np.asarray(catalog[uid]["primary"]["eiger_image"].read())
-            missing: Any = detector.frames_missing.get()
+            missing = missing_in(detector.client, detector.file.get())
             file: Any = detector.file.get()
             path = os.path.relpath(file)
             rows.append(Row(name, asked, len(last), seconds, path, missing))
     assert last is not None
     return rows, draw(last[-1], where.folder / "frame.png")
+
+
+def missing_in(client: ServiceClient, file: Any) -> int:
+    """Return how many frames of a file never came, as the service counts them."""
+    (found,) = [a for a in client.acquisitions() if a.file == str(file)]
+    return found.counts["missing"] + found.counts["rejected"]
 
 
 @contextlib.contextmanager

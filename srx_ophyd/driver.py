@@ -1,0 +1,78 @@
+"""What a device needs of whatever starts the detector."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+from srx_ophyd.documents import FrameLayout
+from srx_ophyd.endpoint import RemoteError
+
+
+class DriverError(RemoteError):
+    """The detector refused a request, cannot be reached, or is in no state for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a detector is armed with."""
+
+    frames: int
+    """What one `trigger` is to yield."""
+    frames_per_event: int
+    """What one hardware trigger is to yield."""
+    exposure_s: float = 0.0
+    """0: as the detector is set."""
+    trigger_mode: str = ""
+    """In the driver's words; "": its default."""
+    period_s: float = field(default=0.0, compare=False)
+    """From frame to frame, as the detector says; 0: it does not."""
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        """What two acquisitions have in common when their frames look the same."""
+        keys = asdict(self)
+        del keys["frames"], keys["period_s"]
+        return keys
+
+
+class Driver(Protocol):
+    """Starts exposures. Every call is bounded in time and raises DriverError."""
+
+    starts_exposures: bool
+    """False: something else does, and `trigger` does nothing."""
+    names_series: bool
+    """True: `arm` returns the id that the stream carries for this series."""
+
+    def configure(self, settings: Settings) -> Settings:
+        """Set the detector up; return the settings as it took them."""
+        ...
+
+    def layout(self) -> FrameLayout | None:
+        """Return shape and dtype of the frames to come; None where it cannot know."""
+        ...
+
+    def arm(self) -> int | None:
+        """Make it ready for triggers; return the id of the series in the stream."""
+        ...
+
+    def trigger(self, frames: int) -> None:
+        """Take `frames` frames; returns when another trigger may follow.
+
+        Called in a thread of its own: while it blocks, `abort` ends it.
+        """
+        ...
+
+    def disarm(self) -> None:
+        """End the series; harmless when it is not armed."""
+        ...
+
+    def abort(self) -> None:
+        """Stop at once, in the middle of an exposure; harmless when it is not armed."""
+        ...
+
+    def state(self) -> str:
+        """Return in a few words what the detector says of itself, "" for nothing."""
+        ...
+
+    def close(self) -> None:
+        """Close connections; the next call opens new ones."""
+        ...

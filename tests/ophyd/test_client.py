@@ -1,0 +1,99 @@
+import pytest
+
+from srx_ophyd.client import Acquisition, ServiceClient, ServiceError
+
+REQUEST = {
+    "file": "/data/a_1234.h5",
+    "shape": [4, 6],
+    "dtype": "uint16",
+    "series": "open",
+    "lease_s": 60.0,
+    "metadata": {},
+}
+
+
+@pytest.fixture
+def client(service):
+    client = ServiceClient(service.url, timeout_s=1.0)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def armed(client):
+    return client.arm(**REQUEST)
+
+
+def test_the_version_in_the_url_may_be_left_out_or_not():
+    assert ServiceClient("http://a:5000/api/v1/").url == "http://a:5000"
+    assert ServiceClient("http://a:5000/").url == "http://a:5000"
+
+
+def test_arms(armed, service):
+    assert (armed.state, armed.rows, armed.is_over) == ("armed", 0, False)
+    assert (armed.shape, armed.dtype, armed.chunk) == ((4, 6), "uint16", None)
+    assert service.requests == [("arm", REQUEST)]
+
+
+def test_lists_the_newest_first(client, armed):
+    client.stop(armed.id)
+    newer = client.arm(**REQUEST)
+    assert [one.id for one in client.acquisitions()] == [newer.id, armed.id]
+
+
+def test_a_long_poll_answers_when_the_rows_are_there(client, armed, service):
+    service.send(1, 2)
+    assert client.acquisition(armed.id, wait_frames=2, timeout_s=30).rows == 2
+
+
+def test_a_long_poll_answers_at_its_timeout(client, armed):
+    assert client.acquisition(armed.id, wait_frames=1, timeout_s=0.05).rows == 0
+
+
+def test_ends_and_rewinds(client, armed, service):
+    service.send(1, 2, 3)
+    assert client.rewind(armed.id, 1).rows == 1
+    assert client.abort(armed.id).state == "aborted"
+    assert client.acquisition(armed.id).is_over
+
+
+def test_pins_a_series(client, armed, service):
+    client.patch(armed.id, series_id=7)
+    assert service.requests[-1] == ("patch", {"series_id": 7})
+
+
+def test_reads_the_state_of_the_line(client):
+    client.check_ready()
+    assert client.status()["state"] == "idle"
+
+
+def test_an_arm_without_an_answer_is_looked_for_not_repeated(client, service):
+    service.loses.add("arm")
+    assert client.arm(**REQUEST).file == REQUEST["file"]
+    assert [name for name, _ in service.requests] == ["arm", "list"]
+
+
+def test_an_arm_that_cannot_even_be_looked_for_is_an_error(service, client):
+    service.silent.set()
+    with pytest.raises(ServiceError, match="did not answer within 1 s on POST /acq"):
+        client.arm(**REQUEST)
+
+
+def test_an_unknown_acquisition_is_told(client):
+    with pytest.raises(
+        ServiceError, match="404 unknown acquisition: no acquisition 'nine'"
+    ):
+        client.acquisition("nine")
+
+
+@pytest.mark.parametrize("answer", [None, [], {}, {"id": "1"}, "text"])
+def test_what_is_no_acquisition_is_an_error(answer):
+    with pytest.raises(ServiceError, match="not an acquisition"):
+        Acquisition.from_json(answer)
+
+
+def test_holes_are_rows_without_a_frame():
+    counts = {"missing": 2, "rejected": 3, "late": 4, "duplicate": 5}
+    base = {"id": "1", "state": "running", "dataset": "/d", "rows": 9}
+    assert Acquisition.from_json(base | {"counts": counts}).holes == 5
+    assert Acquisition.from_json(base).holes == 0

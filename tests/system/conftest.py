@@ -1,0 +1,209 @@
+"""Whole programs for tests: the service, simulators and Tiled, each a process."""
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import pick_port
+from tests.system.sources import Sender, sender_on
+
+PATIENCE_S = 100.0
+"""To start, on a machine where everything starts at once; Tiled alone takes seconds."""
+API_KEY = "secret"
+
+
+@dataclass
+class Program:
+    """A process and what it printed."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    url: str
+    """Of its HTTP interface."""
+    ports: dict[str, int] = field(default_factory=dict)
+
+    def wait_until(self, is_there: Callable[[], bool]) -> None:
+        deadline_s = time.monotonic() + PATIENCE_S
+        while not is_there():
+            words = self.log.read_text(errors="replace")[-2000:]
+            assert self.process.poll() is None, f"it ended, and said: {words}"
+            assert time.monotonic() < deadline_s, f"not in time, it said: {words}"
+            time.sleep(0.02)
+
+    def answers(self, path: str) -> bool:
+        try:
+            return httpx.get(f"{self.url}{path}", timeout=2.0).is_success
+        except httpx.HTTPError:
+            return False
+
+    def get(self, path: str) -> Any:
+        return httpx.get(f"{self.url}{path}", timeout=10.0).raise_for_status().json()
+
+    def kill(self) -> None:
+        """As a crash does: nothing is said and nothing is finished."""
+        self.process.kill()
+        self.process.wait()
+
+    def terminate(self) -> int:
+        """As a supervisor does; return the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(20.0)
+
+
+class Programs:
+    """Starts programs, their files in one folder; all are gone when it is closed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        """Where the service may write, and Tiled may read."""
+        self.data.mkdir(exist_ok=True)
+        self._started: list[subprocess.Popen[bytes]] = []
+
+    def start(self, name: str, words: Sequence[str], url: str = "") -> Program:
+        """Run a module of this very Python, with arguments."""
+        log = self.folder / f"{name}-{len(self._started)}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *words],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+            )
+        self._started.append(process)
+        return Program(process, log, url)
+
+    def service(self, entry: dict[str, Any]) -> Program:
+        """Run the service with an entry of detectors.yaml, and wait until it is ready.
+
+        What the entry lacks is filled in: host, free ports, folders.
+        """
+        ports = {"api_port": pick_port(), "data_port": pick_port()}
+        whole = {
+            "class": "Detector",
+            "dcu_host_purple": "127.0.0.1",
+            "api_host": "127.0.0.1",
+            "dset_name": "/entry/instrument/eiger/data",
+            "write_root": str(self.data),
+            "state_dir": str(self.folder / f"state-{len(self._started)}"),
+            **ports,
+            **entry,
+        }
+        config = self.folder / f"detectors-{len(self._started)}.yaml"
+        config.write_text(json.dumps({"detector": whole}))  # JSON is YAML too
+        url = f"http://127.0.0.1:{whole['api_port']}"
+        words = ["srx_service", "run", str(config), "detector"]
+        service = self.start("service", words, url)
+        service.ports = {name: whole[name] for name in ports}
+        service.wait_until(lambda: service.answers("/readyz"))
+        return service
+
+    def simulator(self, kind: str, *arguments: str) -> Program:
+        """Run a simulator and wait for the line that tells its ports."""
+        words = ["srx_service", "simulate", kind, *arguments]
+        simulator = self.start(f"simulate-{kind}", words)
+        simulator.wait_until(lambda: b"\n" in simulator.log.read_bytes())
+        ready = json.loads(simulator.log.read_text().splitlines()[0])
+        simulator.url = ready["url"]
+        names = ("control_port", "stream_port")
+        simulator.ports = {name: ready[name] for name in names}
+        return simulator
+
+    def close(self) -> None:
+        for process in self._started:
+            process.terminate()
+        for process in self._started:
+            try:
+                process.wait(10.0)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Iterator[Programs]:
+    """For one test, which may kill them."""
+    with contextlib.closing(Programs(tmp_path)) as programs:
+        yield programs
+
+
+@pytest.fixture(scope="module")
+def shared_programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
+    """For all tests of a module, which leave them as they were."""
+    folder = tmp_path_factory.mktemp("programs")
+    with contextlib.closing(Programs(folder)) as programs:
+        yield programs
+
+
+@pytest.fixture
+def start_service(programs: Programs) -> Callable[[dict[str, Any]], Program]:
+    """Run the service with an entry of detectors.yaml; returns when it is ready."""
+    return programs.service
+
+
+@pytest.fixture
+def start_simulator(programs: Programs) -> Callable[..., Program]:
+    """Run a simulator: its kind and its options; returns when it is ready."""
+    return programs.simulator
+
+
+@pytest.fixture(scope="session")
+def tiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """A Tiled server that reads what the tests of this session write."""
+    port, root = pick_port(), tmp_path_factory.getbasetemp()
+    words = ["tiled", "serve", "catalog", "--temp", "--read", str(root)]
+    words += ["--api-key", API_KEY, "--port", str(port)]
+    folder = tmp_path_factory.mktemp("tiled")
+    with contextlib.closing(Programs(folder)) as programs:
+        server = programs.start("tiled", words, f"http://127.0.0.1:{port}")
+        server.wait_until(lambda: server.answers("/api/v1/"))
+        yield server
+
+
+@pytest.fixture(scope="session")
+def catalog(tiled: Program) -> Iterator[Any]:
+    """A client of that Tiled, at its root."""
+    from tiled.client import from_uri
+
+    client = from_uri(tiled.url, api_key=API_KEY)
+    yield client
+    client.context.http_client.close()
+
+
+@pytest.fixture
+def data(programs: Programs) -> Path:
+    """Where a service of the test's own may write."""
+    return programs.data
+
+
+@pytest.fixture(scope="module")
+def shared_line(shared_programs: Programs) -> Iterator[tuple[Program, Sender]]:
+    port = pick_port()
+    entry = {"dcu_port_purple": port, "gap_timeout": 0.1}
+    service = shared_programs.service(entry)
+    with sender_on(port) as sender:
+        yield service, sender
+
+
+@pytest.fixture
+def line(shared_line: tuple[Program, Sender]) -> tuple[Program, Sender]:
+    """A service of the generic stream, and a source it is connected to."""
+    return shared_line
+
+
+@pytest.fixture
+def folder(shared_programs: Programs, request: pytest.FixtureRequest) -> Path:
+    """Where the service of `line` may write: a folder for each test."""
+    path = shared_programs.data / f"{abs(hash(request.node.name))}"
+    path.mkdir()
+    return path
