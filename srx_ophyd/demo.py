@@ -179,7 +179,7 @@ def measure(where: Place, points: int, frames: int) -> tuple[list[Row], Path]:
     return rows, draw(last[-1], where.folder / "frame.png")
 
 
-def missing_in(client: ServiceClient, file: Any) -> int:
+def missing_in(client: ServiceClient, file: object) -> int:
     """Return how many frames of a file never came, as the service counts them."""
     (found,) = [a for a in client.acquisitions() if a.file == str(file)]
     return found.counts["missing"] + found.counts["rejected"]
