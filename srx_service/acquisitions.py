@@ -2,8 +2,10 @@
 
 import time
 import uuid
+from array import array
 from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future
 from typing import Any, Literal
 
 import msgspec
@@ -28,6 +30,8 @@ RECEIVED_AS = (
 )
 """What becomes of an image that was received: each is counted in one of these."""
 COUNTS = ("received", *RECEIVED_AS, "missing", "short")
+ROWLESS = ("discarded", "missing", "rejected")
+"""What may become of a place without a row in the file."""
 
 
 class ArmRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -107,6 +111,44 @@ class Counts:
         return None
 
 
+class Rowless:
+    """Places that took no row, by the row that came next; sixteen bytes a row."""
+
+    def __init__(self) -> None:
+        self._rows = array("Q")
+        self._counts = array("Q")
+        self.total = 0
+
+    def add(self, row: int, count: int) -> None:
+        """Note places before a row; rows never go down."""
+        if self._rows and self._rows[-1] == row:
+            self._counts[-1] += count
+        else:
+            self._rows.append(row)
+            self._counts.append(count)
+        self.total += count
+
+    def take_back(self, row: int) -> int:
+        """Forget the places from a row on; return how many they were."""
+        before = self.total
+        while self._rows and self._rows[-1] >= row:
+            self._rows.pop()
+            self.total -= self._counts.pop()
+        return before - self.total
+
+    def cut(self, total: int) -> int:
+        """Forget the last places, down to a total; return how many they were."""
+        before = self.total
+        while self.total > total:
+            gone = min(self._counts[-1], self.total - total)
+            self._counts[-1] -= gone
+            self.total -= gone
+            if not self._counts[-1]:
+                self._rows.pop()
+                self._counts.pop()
+        return before - self.total
+
+
 class Acquisition:
     """One file (or none) and the series that go into it.
 
@@ -143,7 +185,12 @@ class Acquisition:
         self.rows_given = 0
         self.places_given = 0
         """Rows, and what took none: discarded, or missing where it is skipped."""
-        self.discard_rows: list[int] = []
+        self.series_rows = array("Q")
+        """The first row of each series bound."""
+        self.rowless = {reason: Rowless() for reason in ROWLESS}
+        """Places in the file's order that took no row, for a rewind."""
+        self.closing: Future[None] | None = None
+        """Told by the writer when the file is closed."""
         # the writer's
         self.error: str | None = None
         self.note: str | None = None

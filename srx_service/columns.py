@@ -1,248 +1,98 @@
-"""One value per frame beside the data: kept, and written in blocks at each flush."""
+"""One value per frame beside the data: kept, and written in blocks at each flush.
+
+The first image decides which there are. Of a later one that has more, or other things
+under the same name, what fits is kept: no dataset can be made once SWMR has begun.
+"""
 
 import logging
-from collections.abc import Callable, Sequence
-from typing import Any
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import h5py
+import msgspec
 import numpy as np
-import numpy.typing as npt
 
-from srx_service.messages import Image, extras_of
+from srx_service.extendable import Extendable
+from srx_service.kinds import Convert, Kind, convert_for, kinds_of, numbers
+from srx_service.messages import IMAGE_FIELDS, Image
+from srx_service.metadata import free_name
 
 logger = logging.getLogger(__name__)
 
 ROW_WISE = "rows"
 """Attribute of datasets that have one row per frame."""
-KEY = "key"
-"""Attribute of such a dataset: the field of the image header it holds."""
-CHUNK_ROWS = 2048
-TEXT_BYTES = 64
-"""Least room for a text; a first one that is longer doubles its own length."""
-BYTES_ROOM = 256
-"""Least room for bytes of a frame, such as an image appendix."""
+COLUMNS = "columns"
+"""Attribute of their group: JSON, the place in the image header by column."""
+SEQUENCE = "sequence_number"
+TIMESTAMP = "timestamp"
+NO_FRAME = 0xFFFFFFFF
+"""The sequence number of a row that no frame came for."""
+CHUNK_BYTES = 8192
+"""A chunk is written anew at each flush: small ones keep that cheap."""
+MAX_COLUMNS = 256
+MAX_NAME = 100
+
+OWN = {
+    SEQUENCE: Kind(np.dtype(np.uint32), (), NO_FRAME, numbers(np.uint32, NO_FRAME)),
+    TIMESTAMP: Kind(np.dtype(np.float64), (), math.nan, numbers(np.float64, math.nan)),
+}
+"""What every file has: the detector's index of each frame, and when it came."""
+
+Path = tuple[str, ...]
+"""Where in an image header: ("timestamps", "dcu")."""
 
 
 class Column:
-    """A dataset with one value per frame.
+    """A dataset with one value per frame, and those that are not yet written."""
 
-    Args:
-        dataset: Extendable along its first axis. convert: Values of a batch to an
-        array; None stands for a frame that has no value.
-    """
-
-    def __init__(
-        self, dataset: h5py.Dataset, convert: Callable[[Sequence[object]], np.ndarray]
-    ) -> None:
-        self.dataset = dataset
+    def __init__(self, dataset: Extendable, convert: Convert) -> None:
+        self._dataset = dataset
         self._convert = convert
         self._values: list[object] = []
-        self._row = int(dataset.shape[0])
-
-    def extend(self, values: Sequence[object]) -> None:
-        """Keep values for the rows that follow."""
-        self._values.extend(values)
+        self.extend = self._values.extend
+        """Keep values for the rows that follow; None stands for a frame without."""
 
     def write(self) -> None:
         """Write what was kept since the last call."""
-        values, self._values = self._values, []
-        if not values:
-            return
-        stop = self._row + len(values)
-        self.dataset.resize(stop, axis=0)
-        self.dataset[self._row : stop] = self._convert(values)
-        self._row = stop
+        if self._values:
+            values = self._convert(self._values)
+            self._values.clear()
+            self._dataset.append(values)
 
     def truncate(self, rows: int) -> None:
-        """Take back the rows from `rows` on."""
-        self.write()
-        self.dataset.resize(rows, axis=0)
-        self._row = rows
+        """Take back the rows from `rows` on; add what is missing before."""
+        waiting = max(0, rows - self._dataset.rows)
+        del self._values[waiting:]
+        self._dataset.resize(rows - len(self._values))
 
 
-def make_dataset(
-    group: h5py.Group,
-    name: str,
-    shape: tuple[int, ...],
-    dtype: npt.DTypeLike,
-    fill: float | None,
-) -> h5py.Dataset:
-    """Make an extendable dataset with one row per frame."""
-    dataset = group.create_dataset(
-        name,
-        shape=(0, *shape),
-        maxshape=(None, *shape),
-        chunks=(max(1, CHUNK_ROWS // max(1, int(np.prod(shape)))), *shape),
-        dtype=dtype,
-        fillvalue=fill,
-    )
-    dataset.attrs[ROW_WISE] = "one per frame"
-    return dataset
+class Field(NamedTuple):
+    """A value of image headers, and the columns that keep it."""
 
-
-def flatten(extras: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested values under names joined by a dot: {"timestamps.dcu": …}."""
-    flat: dict[str, Any] = {}
-    for key, value in extras.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, dict):
-            flat.update(flatten(value, f"{name}."))
-        else:
-            flat[name] = value
-    return flat
-
-
-def _numbers(dtype: np.dtype, fill: float) -> Callable[[Sequence[object]], np.ndarray]:
-    def convert(values: Sequence[object]) -> np.ndarray:
-        try:
-            return np.array([fill if v is None else v for v in values], dtype)
-        except (ValueError, TypeError, OverflowError):
-            return np.array([_number(v, dtype, fill) for v in values], dtype)
-
-    return convert
-
-
-def _number(value: object, dtype: np.dtype, fill: float) -> object:
-    try:
-        return np.array(value, dtype)[()]
-    except (ValueError, TypeError, OverflowError):
-        return fill
-
-
-def _vectors(shape: tuple[int, ...]) -> Callable[[Sequence[object]], np.ndarray]:
-    def convert(values: Sequence[object]) -> np.ndarray:
-        out = np.full((len(values), *shape), np.nan)
-        for row, value in enumerate(values):
-            try:
-                out[row] = value
-            except (ValueError, TypeError):
-                continue
-        return out
-
-    return convert
-
-
-def _texts(size: int) -> Callable[[Sequence[object]], np.ndarray]:
-    def convert(values: Sequence[object]) -> np.ndarray:
-        texts = ["" if v is None else str(v) for v in values]
-        return np.array([t.encode()[:size] for t in texts], f"S{size}")
-
-    return convert
-
-
-def _bytes(size: int) -> Callable[[Sequence[object]], np.ndarray]:
-    def convert(values: Sequence[object]) -> np.ndarray:
-        out = np.zeros((len(values), size), np.uint8)
-        for row, value in enumerate(values):
-            if isinstance(value, bytes):
-                part = np.frombuffer(value[:size], np.uint8)
-                out[row, : len(part)] = part
-        return out
-
-    return convert
-
-
-def _lengths(values: Sequence[object]) -> np.ndarray:
-    sizes = [len(v) if isinstance(v, bytes) else 0 for v in values]
-    return np.array(sizes, np.uint32)
-
-
-def make_column(group: h5py.Group, name: str, value: object) -> list[Column]:
-    """Make what holds values like this one; nothing where HDF5 has no type."""
-    match value:
-        case bytes():
-            size = max(BYTES_ROOM, 2 * len(value))
-            data = make_dataset(group, name, (size,), np.uint8, 0)
-            length = make_dataset(group, f"{name}_length", (), np.uint32, 0)
-            return [Column(data, _bytes(size)), Column(length, _lengths)]
-        case str():
-            size = max(TEXT_BYTES, 2 * len(value.encode()))
-            data = make_dataset(group, name, (), f"S{size}", None)
-            return [Column(data, _texts(size))]
-        case bool() | int() | float():
-            is_integer = isinstance(value, int) and abs(value) < 1 << 62
-            dtype = np.dtype(np.int64 if is_integer else np.float64)
-            fill = -1 if is_integer else np.nan
-            data = make_dataset(group, name, (), dtype, fill)
-            return [Column(data, _numbers(dtype, fill))]
-        case list():
-            return _make_vector(group, name, value)
-    return []
-
-
-def _make_vector(group: h5py.Group, name: str, value: list[object]) -> list[Column]:
-    try:
-        array = np.asarray(value, np.float64)
-    except (ValueError, TypeError):
-        return []
-    if not 0 < array.size <= CHUNK_ROWS:
-        return []
-    data = make_dataset(group, name, array.shape, np.float64, np.nan)
-    return [Column(data, _vectors(array.shape))]
-
-
-def _columns_in(group: h5py.Group) -> dict[str, list[Column]]:
-    """Return the columns that an earlier acquisition made for image header fields."""
-    found: dict[str, list[Column]] = {}
-    for dataset in group.values():
-        if isinstance(dataset, h5py.Dataset) and KEY in dataset.attrs:
-            columns = found.setdefault(str(dataset.attrs[KEY]), [])
-            columns.append(Column(dataset, _convert_for(dataset)))
-    return found
-
-
-def _convert_for(
-    dataset: h5py.Dataset,
-) -> Callable[[Sequence[object]], np.ndarray]:
-    shape, kind = tuple(dataset.shape[1:]), dataset.dtype
-    if kind.kind == "S":
-        return _texts(kind.itemsize)
-    if kind == np.uint8 and shape:
-        return _bytes(shape[0])
-    if kind == np.uint32:
-        return _lengths
-    if shape:
-        return _vectors(shape)
-    return _numbers(kind, -1 if kind.kind == "i" else np.nan)
+    path: Path
+    columns: list[Column]
 
 
 class Columns:
-    """All columns of one file."""
+    """All columns of one file.
 
-    def __init__(self, group: h5py.Group, first: Image | None, names: set[str]) -> None:
-        """Make the columns a first image calls for; `names` are taken in the group."""
-        self._sequence = self._have(group, "sequence_number", np.uint32, 0)
-        self._timestamp = self._have(group, "timestamp", np.float64, np.nan)
-        self._extras = _columns_in(group)
-        if first is None:
-            return
-        for key, value in flatten(extras_of(first)).items():
-            if key in self._extras:
-                continue
-            name = key.replace("/", "_").replace(".", "_") or "_"
-            while name in names or name in group:
-                name += "_"
-            made = make_column(group, name, value)
-            for column in made:
-                column.dataset.attrs[KEY] = key
-            if made:
-                self._extras[key] = made
+    Args:
+        sequence: Of frame numbers; None where the file has none.
+        timestamp: Of arrival times; likewise.
+        fields: Of what else the image headers say.
+    """
 
-    @staticmethod
-    def _have(
-        group: h5py.Group, name: str, dtype: npt.DTypeLike, fill: float
-    ) -> Column | None:
-        kind = np.dtype(dtype)
-        found = group.get(name)
-        if found is None:
-            found = make_dataset(group, name, (), kind, fill)
-        if not isinstance(found, h5py.Dataset) or found.maxshape != (None,):
-            return None
-        return Column(found, _numbers(kind, fill))
+    def __init__(
+        self, sequence: Column | None, timestamp: Column | None, fields: list[Field]
+    ) -> None:
+        self._sequence = sequence
+        self._timestamp = timestamp
+        self.fields = fields
 
     def _all(self) -> list[Column]:
         own = [c for c in (self._sequence, self._timestamp) if c is not None]
-        return own + [c for columns in self._extras.values() for c in columns]
+        return own + [c for field in self.fields for c in field.columns]
 
     def extend(self, images: Sequence[Image], arrival_s: float) -> None:
         """Keep the values of images that take the rows that follow."""
@@ -250,16 +100,18 @@ class Columns:
             self._sequence.extend([image.frame for image in images])
         if self._timestamp is not None:
             self._timestamp.extend([arrival_s] * len(images))
-        if not self._extras:
+        if not self.fields:
             return
-        flat = [flatten(extras_of(image)) for image in images]
-        for key, columns in self._extras.items():
-            values = [extras.get(key) for extras in flat]
+        headers = [_header(image) for image in images]
+        for (first, *rest), columns in self.fields:
+            values = [header.get(first) for header in headers]
+            for key in rest:
+                values = [v.get(key) if type(v) is dict else None for v in values]
             for column in columns:
                 column.extend(values)
 
     def skip(self, count: int) -> None:
-        """Keep fill values for rows that stay empty."""
+        """Keep the values of rows that stay empty."""
         nothing = [None] * count
         for column in self._all():
             column.extend(nothing)
@@ -270,6 +122,116 @@ class Columns:
             column.write()
 
     def truncate(self, rows: int) -> None:
-        """Take back the rows from `rows` on."""
+        """Take back the rows from `rows` on; fill up where there are fewer."""
         for column in self._all():
             column.truncate(rows)
+
+
+def make_columns(
+    group: h5py.Group, first: Image | None, taken: frozenset[str] = frozenset()
+) -> Columns:
+    """Make the columns of a new dataset.
+
+    Args:
+        group: Where they are to be.
+        first: Columns are made for what it says; None: for no field of an image.
+        taken: Names that are none for a column.
+    """
+    for name, kind in OWN.items():
+        if name not in group:
+            _make(group, name, kind)
+    columns = columns_in(group)
+    if first is not None:
+        columns.fields += _make_fields(group, first, taken)
+    return columns
+
+
+def columns_in(group: h5py.Group) -> Columns:
+    """Return the columns that are there; none are added."""
+    sequence, timestamp = (_own_in(group, name) for name in OWN)
+    fields: dict[Path, list[Column]] = {}
+    for name, path in _read_columns(group).items():
+        dataset = Extendable.find(group, name)
+        if dataset is not None:
+            column = Column(dataset, convert_for(dataset.dtype, dataset.row_shape))
+            fields.setdefault(tuple(path), []).append(column)
+    return Columns(sequence, timestamp, [Field(*field) for field in fields.items()])
+
+
+def _own_in(group: h5py.Group, name: str) -> Column | None:
+    dataset = Extendable.find(group, name)
+    if dataset is None or dataset.row_shape or dataset.dtype.kind not in "iuf":
+        return None
+    missing = OWN[name].fill
+    assert missing is not None
+    return Column(dataset, numbers(dataset.dtype, missing))
+
+
+def _make_fields(group: h5py.Group, first: Image, taken: frozenset[str]) -> list[Field]:
+    names: dict[str, Path] = {}
+    fields: list[Field] = []
+    for path, value in flatten(_header(first)).items():
+        label = ".".join(path)
+        kinds = kinds_of(value)
+        if path[0] in IMAGE_FIELDS or len(label) > MAX_NAME or not kinds:
+            continue
+        if len(names) + len(kinds) > MAX_COLUMNS:
+            logger.warning("only %d columns are kept of image headers", MAX_COLUMNS)
+            break
+        columns: list[Column] = []
+        for kind in kinds:
+            wanted = label.replace(".", "_") + kind.suffix
+            name = free_name(group, wanted, taken)
+            columns.append(Column(_make(group, name, kind), kind.convert))
+            names[name] = path
+        fields.append(Field(path, columns))
+    if names:
+        group.attrs[COLUMNS] = msgspec.json.encode(names).decode()
+    return fields
+
+
+def _make(group: h5py.Group, name: str, kind: Kind) -> Extendable:
+    row_bytes = max(1, kind.dtype.itemsize * int(np.prod(kind.shape)))
+    dataset = group.create_dataset(
+        name,
+        shape=(0, *kind.shape),
+        maxshape=(None, *kind.shape),
+        chunks=(max(1, CHUNK_BYTES // row_bytes), *kind.shape),
+        dtype=kind.dtype,
+        fillvalue=kind.fill,
+    )
+    dataset.attrs[ROW_WISE] = "one per frame"
+    return Extendable(dataset.id)
+
+
+def _read_columns(group: h5py.Group) -> dict[str, list[str]]:
+    try:
+        text = str(group.attrs[COLUMNS])
+        return msgspec.json.decode(text, type=dict[str, list[str]])
+    except (KeyError, msgspec.DecodeError):  # none, or another program's attribute
+        return {}
+
+
+def flatten(header: dict[str, Any], prefix: Path = ()) -> dict[Path, Any]:
+    """Return nested values by the path that leads to each."""
+    flat: dict[Path, Any] = {}
+    for key, value in header.items():
+        path = (*prefix, key)
+        if isinstance(value, dict):
+            flat.update(flatten(value, path))
+        else:
+            flat[path] = value
+    return flat
+
+
+def _header(image: Image) -> dict[str, Any]:
+    extras = image.extras
+    if isinstance(extras, dict):
+        return extras
+    if not extras:
+        return {}
+    try:
+        header = msgspec.json.decode(extras)
+    except msgspec.DecodeError:  # of an image that is rejected, say
+        return {}
+    return header if isinstance(header, dict) else {}

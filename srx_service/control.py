@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from msgspec import UNSET, UnsetType
@@ -71,14 +72,11 @@ class Control:
 
     def status(self) -> dict[str, Any]:
         """See Line."""
-        newest = next(iter(self._acquisitions), None)
+        running = next(filter(_is_running, self._acquisitions), None)
+        newest = running or next(iter(self._acquisitions), None)
         error = self._acquisitions.error
-        state = "idle"
-        if error is not None:
-            state = "error"
-        elif newest is not None and _is_running(newest):
-            state = "running"
-        shown: dict[str, Any] = {"state": state}
+        state = "idle" if running is None else "running"
+        shown: dict[str, Any] = {"state": state if error is None else "error"}
         if error is not None:
             shown["error"] = error
         shown["acquisition"] = newest.id if newest else None
@@ -146,15 +144,17 @@ class Control:
         acquisition, created = await self._ask(lambda: router.arm(request, now_s))
         self._renew(acquisition)
         try:
-            await asyncio.wait_for(asyncio.wrap_future(created), PATIENCE_S)
-        except (WriteError, TimeoutError) as error:
+            await _within_patience(created)
+            await _within_patience(self._reception.call_after_drain(router.begin))
+        except WriteError as error:
             await self._ask(lambda: router.finish(acquisition, "failed"))
-            text = str(error) or f"{acquisition.file}: the writer did not answer"
-            raise RequestError(
-                _http_status(error), "cannot make the file", text
-            ) from None
-        drained = self._reception.call_after_drain(router.begin)
-        await asyncio.wait_for(asyncio.wrap_future(drained), PATIENCE_S)
+            status, title = _http_status(error), "cannot make the file"
+            raise RequestError(status, title, str(error)) from error
+        except BaseException as error:
+            # also where who asked has hung up: it would stay armed for nobody
+            acquisition.fail(str(error) or "the arm was broken off")
+            self._reception.call(lambda: router.finish(acquisition, "failed"))
+            raise
         return acquisition.as_dict()
 
     async def patch(
@@ -184,7 +184,7 @@ class Control:
         acquisition = self._named(id)
         done = await self._ask(lambda: self._router.rewind(acquisition, rows))
         try:
-            await asyncio.wait_for(asyncio.wrap_future(done), PATIENCE_S)
+            await _within_patience(done)
         except WriteError as error:
             raise RequestError(507, "cannot rewind", str(error)) from None
         return acquisition.as_dict()
@@ -196,13 +196,12 @@ class Control:
             future = self._reception.call_after_drain(
                 lambda: self._router.finish(acquisition, state)
             )
-            await asyncio.wait_for(asyncio.wrap_future(future), PATIENCE_S)
+            await _within_patience(future)
             await self._wait_for(acquisition, lambda: False, timeout_s)
         return acquisition.as_dict()
 
     async def _ask(self, do: Callable[[], T]) -> T:
-        future = asyncio.wrap_future(self._reception.call(do))
-        return await asyncio.wait_for(future, PATIENCE_S)
+        return await _within_patience(self._reception.call(do))
 
     def _named(self, id: str) -> Acquisition:
         acquisition = self._acquisitions.get(id)
@@ -263,7 +262,16 @@ def _is_running(acquisition: Acquisition) -> bool:
     )
 
 
-def _http_status(error: Exception) -> int:
-    if isinstance(error, TimeoutError):
-        return 504
-    return 409 if "exists" in str(error) else 507
+async def _within_patience(future: Future[T]) -> T:
+    try:
+        return await asyncio.wait_for(asyncio.wrap_future(future), PATIENCE_S)
+    except TimeoutError:
+        text = f"no answer within {PATIENCE_S:.0f} s: the disk, or the service, is busy"
+        raise RequestError(504, "the line does not answer", text) from None
+
+
+def _http_status(error: WriteError) -> int:
+    """Return whether the name is in the way (409), or the storage (507)."""
+    cause = error.__cause__
+    is_taken = cause is None or isinstance(cause, FileExistsError)
+    return 409 if is_taken else 507

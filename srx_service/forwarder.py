@@ -83,7 +83,8 @@ class Forwarder:
         """Take a batch, which the caller does not change any more."""
         if self._is_closed:
             return
-        if not self._must_wait and self.queued_bytes >= self.queue_limit:
+        is_over = not self._must_wait and self.queued_bytes >= self.queue_limit
+        if is_over or not self.clients:  # then only headers and ends matter
             messages, size_bytes = self._without_images(messages), 0
             if not messages:
                 return

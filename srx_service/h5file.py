@@ -5,58 +5,47 @@ no object is made, so that readers and a kill -9 find a file that is whole up to
 last flush. See docs/explanations/hdf5-layout.md.
 """
 
-import errno
-import json
-import logging
-import os
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Literal
 
 import h5py
-import msgspec
-import numpy as np
 
-from srx_service import layout
-from srx_service.acquisitions import COUNTS, Acquisition
-from srx_service.columns import ROW_WISE, Columns
+from srx_service import layout, making
+from srx_service.acquisitions import Acquisition
+from srx_service.columns import Columns, columns_in, make_columns
 from srx_service.errors import WriteError
+from srx_service.fitting import Layout, name_of, unusable
+from srx_service.logs import Logs
 from srx_service.messages import Image, Start
+from srx_service.metadata import as_json
 from srx_service.openfiles import OpenFiles
 from srx_service.orders import LossReason
-from srx_service.pixels import (
-    FILTERS,
-    Pixels,
-    encoding_of,
-    fill_value_for,
-    frames_per_chunk,
-    name_of,
-    unusable,
-)
+from srx_service.pixels import Pixels, Rejected
+from srx_service.storage import FileOptions, Refused, Storage, told
 
-logger = logging.getLogger(__name__)
-
-SWMR_SUPERBLOCK = 3
+__all__ = ["AcquisitionFile", "FileOptions", "Interrupted", "Refused"]
 
 
-class FileOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How files are made: see the keys of the same names in detectors.yaml."""
+class Interrupted(WriteError):
+    """The storage refused in the midst of some images.
 
-    file_mode: int | None = None
-    dir_mode: int | None = None
-    frames_per_chunk: int | Literal["auto"] = 1
-    fill_value: float | None = None
-    fsync: Literal["never", "close", "flush"] = "close"
-    version: str = ""
-    """Of the service, written beside the data."""
+    Args:
+        text: What and why.
+        kept: How many of them are in the file all the same.
+        rejected: Which of those did not fit.
+    """
+
+    def __init__(self, text: str, kept: int, rejected: Rejected) -> None:
+        super().__init__(text)
+        self.kept = kept
+        self.rejected = rejected
 
 
 class AcquisitionFile:
     """The open file of one acquisition. Used by the writer's thread alone.
 
-    Every method raises WriteError, with path and cause, where the storage fails.
+    Every method raises WriteError, with path and cause, where the storage fails, and
+    Refused where the frames may not go into this file.
     """
 
     def __init__(
@@ -71,361 +60,213 @@ class AcquisitionFile:
         self.path = Path(acquisition.file)
         self._acquisition = acquisition
         self._options = options
+        self._dataset = acquisition.dataset
         self._pixels: Pixels | None = None
         self._columns: Columns | None = None
-        self._losses: list[tuple[int, int]] = []
-        self._log: list[bytes] = []
+        """None until the first image that fits: before, no row is written."""
         self._early: list[tuple[int, LossReason]] = []
-        """Rows lost before the first image made the dataset."""
-        self._base = 0
-        """Rows the file held before this acquisition."""
-        self._count_row: int | None = None
-        self._has_begun = False
-        """True once the first image has been found to fit."""
-        self._guard = ExitStack()
-        self.is_dirty = False
-        with self._told("cannot make"):
-            self._file = self._open(open_files, append=append)
-
-    @property
-    def base(self) -> int:
+        """Rows lost before that."""
+        self._has_header = True
+        self._is_refused = False
+        self.base = 0
         """Rows that earlier acquisitions left in the file."""
-        return self._base
+        self.is_dirty = False
+        """True while something waits for a flush."""
+        storage = Storage(self.path, acquisition.id, options, open_files, append=append)
+        self._storage = storage
+        self._logs = Logs(storage.file, self._dataset)
+        what = "cannot make" if storage.is_new else "cannot append to"
+        try:
+            with told(what, self.path, refused=not storage.is_new):
+                self._prepare(storage)
+        except BaseException:
+            storage.discard()
+            raise
 
-    @property
-    def _group(self) -> h5py.Group:
-        return layout.group_of(self._file, self._acquisition.dataset)
-
-    # -- making -----------------------------------------------------------------------
-
-    def _open(self, open_files: OpenFiles, *, append: bool) -> h5py.File:
-        self._make_folders()
-        with ExitStack() as guard:
-            guard.enter_context(open_files.lock_file(self.path))
-            open_files.add(self.path, self._acquisition.id)
-            guard.callback(open_files.remove, self.path)
-            if append and self.path.exists() and self.path.stat().st_size:
-                # a reader of the closed file would block HDF5's lock; ours is taken
-                file = h5py.File(self.path, "r+", libver="latest", locking=False)
-                guard.callback(file.close)
-                self._resume(file)
-            else:
-                file = h5py.File(self.path, "w" if append else "w-", libver="latest")
-                guard.callback(file.close)
-                self._make(file)
-            self._guard = guard.pop_all()
-        return file
-
-    def _make_folders(self) -> None:
-        missing = [p for p in self.path.parents if not p.exists()]
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        if self._options.dir_mode is not None:
-            for folder in missing:
-                folder.chmod(self._options.dir_mode)
-
-    def _make(self, file: h5py.File) -> None:
-        if self._options.file_mode is not None:
-            self.path.chmod(self._options.file_mode)
-        acquisition, dataset = self._acquisition, self._acquisition.dataset
-        group = layout.make_groups(file, dataset)
-        layout.make_entry(file, dataset)
-        info = {
-            "id": acquisition.id,
-            "origin": acquisition.origin,
-            "created_s": acquisition.created_s,
-            "service": f"srx {self._options.version}",
-            "metadata": dict(acquisition.request.metadata),
-        }
-        if isinstance(file.get("/entry"), h5py.Group):
-            layout.make_acquisition(file, info)
-        layout.make_logs(group, layout.split(dataset)[1])
-        file.flush()
-
-    def _resume(self, file: h5py.File) -> None:
-        info = file.get("/entry/acquisition")
-        if isinstance(info, h5py.Group) and info.attrs.get("origin") == "api":
-            text = f"{self.path} was made for acquisition {info.attrs.get('id')}"
-            raise WriteError(
-                f"{text}; a stream's file name never appends to such a file"
-            )
-        found = file.get(self._acquisition.dataset)
-        if found is None:
+    def _prepare(self, storage: Storage) -> None:
+        file = storage.file
+        found = None if storage.is_new else making.frames_in(file, self._dataset)
+        if found is not None:
+            self._use(*found)
             return
-        if not isinstance(found, h5py.Dataset) or (found.maxshape or ())[:1] != (None,):
-            text = f"{self.path}: {self._acquisition.dataset} is not an extendable"
-            raise WriteError(f"{text} dataset; it is left as it is")
-        encoding = encoding_of(found)
-        if encoding is None:
-            text = f"{self.path}: {found.name} has filters this service does not write"
-            raise WriteError(f"{text}; it is left as it is")
-        self._use(file, found, encoding, first=None)
+        version = self._options.version
+        self._has_header = making.prepare(file, self._acquisition, version)
+
+    def _use(self, dataset: h5py.Dataset, there: Layout) -> None:
+        """Let frames go into a dataset, and readers see them."""
+        self._pixels = Pixels(dataset, there)
+        self.base = self._pixels.rows
+        acquisition = self._acquisition
+        acquisition.shape = there.shape
+        acquisition.dtype = name_of(there.dtype)
+        acquisition.chunk = there.chunk
+        acquisition.encoding = there.encoding
+        if not self._storage.begin_swmr():
+            acquisition.note = (
+                f"{self.path} was made by an older HDF5 and cannot be read while it is "
+                "written; it is flushed as usual"
+            )
 
     # -- series -----------------------------------------------------------------------
 
     def header(self, start: Start, row: int) -> None:
         """Keep what the source says of a series that begins at `row`."""
-        with self._told("cannot write the header to"):
-            entry = {"row": self._base + row, "series": start.series}
-            line = json.dumps(entry | {"header": start.metadata}, default=str)
-            self._log.append(line.encode() + b"\n")
-            _, name = layout.split(self._acquisition.dataset)
-            group = self._group
-            is_first = self._pixels is None and "header_json" not in group
-            if is_first and "sequence_number" not in group:
-                layout.save_header(group, start, name)
-                self._file.flush()
+        entry = {"row": self.base + row, "series": start.series}
+        self._logs.add_line(as_json(entry | {"header": start.metadata}))
+        self.is_dirty |= self._columns is not None
+        if self._pixels is not None or self._has_header:
+            return
+        with told("cannot write the header to", self.path):
+            file = self._storage.file
+            group = layout.group_of(file, self._dataset)
+            layout.save_header(group, start, layout.split(self._dataset)[1])
+            self._has_header = bool(start.metadata or start.tables or start.appendix)
+            file.flush()
 
     def _first_image(self, image: Image) -> None:
-        """Make what the first image decides: dataset and columns; then SWMR."""
-        self._must_be_as_armed(image)
-        if self._pixels is None:
-            with self._told("cannot make the dataset in"):
-                self._make_datasets(image)
-        self._has_begun = True
+        """Make what the first image decides, or see that it is there."""
+        making.must_be_as_armed(self._acquisition, image)
+        file, name = self._storage.file, self._dataset
+        with told("cannot begin", self.path):
+            if self._pixels is None:
+                self._use(*making.make_datasets(file, name, image, self._options))
+            else:
+                self._must_agree(image, self._pixels.layout)
+            self._logs.add_counts()
+            columns = columns_in(layout.group_of(file, name))
+            columns.truncate(self.base)
+        self._columns, self.is_dirty = columns, True
         early, self._early = self._early, []
         for count, reason in early:
             self.holes(count, reason)
 
-    def _must_be_as_armed(self, image: Image) -> None:
-        request = self._acquisition.request
-        shape, dtype = request.shape, request.dtype
-        is_other = shape is not None and tuple(shape) != image.shape
-        if is_other or (dtype is not None and dtype != image.dtype):
-            raise WriteError(
-                f"the first frame is {image.dtype} {image.shape}, but the acquisition "
-                f"was armed for {dtype or 'any dtype'} {shape or 'any shape'}"
-            )
-
-    def _make_datasets(self, image: Image) -> None:
-        dtype = np.dtype(image.dtype)
-        nbytes = int(np.prod(image.shape)) * dtype.itemsize
-        wanted = self._options.frames_per_chunk
-        parts = len(image.blobs)
-        if len(image.shape) < 2 or image.shape[0] % parts:
-            parts = 1
-        chunk = (frames_per_chunk(wanted, image, nbytes), *image.shape)
-        if parts > 1:
-            chunk = (1, image.shape[0] // parts, *image.shape[1:])
-        code, values = FILTERS.get(image.encoding, (None, None))
-        fill = self._options.fill_value
-        dataset = self._file.create_dataset(
-            self._acquisition.dataset,
-            shape=(0, *image.shape),
-            maxshape=(None, *image.shape),
-            chunks=chunk,
-            dtype=dtype,
-            compression=code,
-            compression_opts=values,
-            fillvalue=fill_value_for(dtype) if fill is None else fill,
-        )
-        dataset.attrs[ROW_WISE] = "one per frame"
-        layout.link_data(self._file, self._acquisition.dataset)
-        encoding = image.encoding if image.encoding in FILTERS else "none"
-        self._use(self._file, dataset, encoding, first=image)
-
-    def _use(
-        self,
-        file: h5py.File,
-        dataset: h5py.Dataset,
-        encoding: str,
-        *,
-        first: Image | None,
-    ) -> None:
-        group = layout.group_of(file, self._acquisition.dataset)
-        _, name = layout.split(self._acquisition.dataset)
-        self._pixels = Pixels(dataset, encoding)
-        self._columns = Columns(group, first, {name} | layout.RESERVED)
-        self._base = self._pixels.rows
-        self._columns.truncate(self._base)
-        self._add_count_row(file)
-        self._tell(dataset, encoding)
-        if superblock_of(file) >= SWMR_SUPERBLOCK:
-            file.flush()
-            file.swmr_mode = True
-        else:
-            self._acquisition.note = (
-                f"{self.path} was made by an older HDF5 and cannot be read while it is "
-                "written; it is flushed as usual"
-            )
-
-    def _tell(self, dataset: h5py.Dataset, encoding: str) -> None:
-        acquisition = self._acquisition
-        acquisition.shape = tuple(dataset.shape[1:])
-        acquisition.dtype = name_of(dataset.dtype)
-        acquisition.chunk = tuple(dataset.chunks or ())
-        acquisition.encoding = encoding
-
-    def _add_count_row(self, file: h5py.File) -> None:
-        counts = layout.dataset_in(file, layout.COUNTS_PATH)
-        if counts is not None and self._count_row is None:
-            row: int = counts.shape[0]
-            counts.resize(row + 1, axis=0)
-            self._count_row = row
+    def _must_agree(self, image: Image, there: Layout) -> None:
+        try:
+            making.must_agree(str(self.path), image, there)
+        except Refused:
+            self._is_refused = True
+            raise
 
     # -- rows -------------------------------------------------------------------------
 
-    def rows(self, images: Sequence[Image], arrival_s: float) -> list[tuple[int, str]]:
-        """Write images to the next rows; return those that do not fit, and why."""
-        if not self._has_begun:
+    def rows(self, images: Sequence[Image], arrival_s: float) -> Rejected:
+        """Write images to the next rows; return those that do not fit, and why.
+
+        Raises:
+            Interrupted: The storage refuses; the first of them are in the file.
+        """
+        if self._columns is None:
             causes = [unusable(image) for image in images]
             if all(causes):
                 self._early.append((len(images), "rejected"))
                 return [(k, cause) for k, cause in enumerate(causes) if cause]
             self._first_image(images[causes.index(None)])
-        pixels, columns = self._pixels, self._columns
+        pixels = self._pixels
         assert pixels is not None
-        assert columns is not None
-        with self._told("cannot write to"):
-            row = pixels.rows
-            rejected = pixels.write(images)
-            columns.extend(images, arrival_s)
-            for index, _ in rejected:
-                self._losses.append((row + index, layout.REASONS["rejected"]))
-            self.is_dirty = True
+        row = pixels.rows
+        rejected: Rejected = []
+        try:
+            with told("cannot write to", self.path):
+                pixels.write(images, rejected)
+        except WriteError as error:
+            kept = max(0, pixels.rows - row)
+            rejected = [(index, cause) for index, cause in rejected if index < kept]
+            self._note(row, images[:kept], rejected, arrival_s)
+            raise Interrupted(str(error), kept, rejected) from error
+        self._note(row, images, rejected, arrival_s)
         return rejected
+
+    def _note(
+        self, row: int, images: Sequence[Image], rejected: Rejected, arrival_s: float
+    ) -> None:
+        """Keep what belongs to rows that are in the file."""
+        assert self._columns is not None
+        self._columns.extend(images, arrival_s)
+        if rejected:
+            self._logs.add_losses([row + index for index, _ in rejected], "rejected")
+        self.is_dirty = True
 
     def holes(self, count: int, reason: LossReason) -> None:
         """Leave rows empty."""
         pixels, columns = self._pixels, self._columns
-        if not self._has_begun or pixels is None or columns is None:
+        if pixels is None or columns is None:
             self._early.append((count, reason))
             return
-        with self._told("cannot write to"):
-            code = layout.REASONS[reason]
-            rows = range(pixels.rows, pixels.rows + count)
+        with told("cannot write to", self.path):
+            row = pixels.rows
             pixels.skip(count)
             columns.skip(count)
-            self._losses.extend((row, code) for row in rows)
+            self._logs.add_losses(range(row, row + count), reason)
             self.is_dirty = True
 
     def rewind(self, row: int) -> None:
         """Take back this acquisition's rows from `row` on."""
-        if self._pixels is None or self._columns is None:
+        pixels, columns = self._pixels, self._columns
+        if pixels is None or columns is None:
+            self._forget_early(row)
             return
-        with self._told("cannot take back rows in"):
-            rows = self._base + row
-            self._pixels.truncate(rows)
-            self._columns.truncate(rows)
-            self._write_losses()
-            self._drop_losses(rows)
-            self.flush()
+        with told("cannot take back rows in", self.path):
+            rows = self.base + row
+            pixels.truncate(rows)
+            columns.truncate(rows)
+            self._logs.truncate(rows)
+            self.is_dirty = True
 
-    def _drop_losses(self, rows: int) -> None:
-        listed = layout.dataset_in(self._group, "missing_frames")
-        reasons = layout.dataset_in(self._group, "missing_reason")
-        if listed is None or reasons is None:
-            return
-        kept = int(np.count_nonzero(listed[:] < rows))
-        listed.resize(kept, axis=0)
-        reasons.resize(kept, axis=0)
+    def _forget_early(self, row: int) -> None:
+        early, self._early = self._early, []
+        for count, reason in early:
+            kept = min(count, row)
+            row -= kept
+            if kept:
+                self._early.append((kept, reason))
 
     # -- durable ----------------------------------------------------------------------
 
-    def flush(self) -> None:
-        """Make every row durable: it survives a kill -9 from here on."""
-        with self._told("cannot flush"):
-            if self._pixels is not None and self._columns is not None:
-                self._pixels.settle()
-                self._columns.write()
-            self._write_losses()
-            self._write_log()
-            self._write_counts()
-            self._file.flush()
-            if self._options.fsync == "flush":
-                self._sync()
+    def flush(self, counts: list[int]) -> None:
+        """Make every row durable: it survives a kill -9 from here on.
+
+        Args:
+            counts: Of the acquisition, as they are once it is.
+        """
+        with told("cannot flush", self.path):
+            self._write_rest(counts)
+            self._storage.flush()
             self.is_dirty = False
 
-    def _write_losses(self) -> None:
-        losses, self._losses = self._losses, []
-        if losses:
-            rows, reasons = zip(*losses, strict=True)
-            self._append("missing_frames", np.array(rows, np.uint64))
-            self._append("missing_reason", np.array(reasons, np.uint8))
+    def _write_rest(self, counts: list[int]) -> None:
+        """Write what is kept in memory."""
+        if self._pixels is not None and self._columns is not None:
+            self._pixels.settle()
+            self._columns.write()
+        self._logs.write(counts)
 
-    def _write_log(self) -> None:
-        lines, self._log = self._log, []
-        if lines:
-            self._append("header_log", np.frombuffer(b"".join(lines), np.uint8))
-
-    def _append(self, name: str, values: np.ndarray) -> None:
-        dataset = layout.dataset_in(self._group, name)
-        if dataset is not None:
-            row = dataset.shape[0]
-            dataset.resize(row + len(values), axis=0)
-            dataset[row:] = values
-
-    def _write_counts(self) -> None:
-        dataset = layout.dataset_in(self._file, layout.COUNTS_PATH)
-        if self._count_row is not None and dataset is not None:
-            counts = self._acquisition.counts.as_dict()
-            dataset[self._count_row] = [counts[name] for name in COUNTS]
-
-    def _sync(self) -> None:
-        descriptor = os.open(self.path, os.O_RDONLY)
+    def close(self, counts: list[int]) -> None:
+        """Close; the file is whole afterwards, with or without frames."""
         try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+            with told("cannot close", self.path):
+                if self._columns is None:
+                    self._finish_empty()
+                if not self._is_refused:
+                    self._write_rest(counts)
+        except WriteError:
+            self.give_up()
+            raise
+        self._storage.close()
 
-    def close(self) -> None:
-        """Flush and close; the file is whole afterwards, with or without frames."""
-        try:
-            with self._told("cannot close"):
-                if self._pixels is None:
-                    self._close_empty()
-                self.flush()
-        finally:
-            # also after an error: a file left open would block its next user
-            with self._told("cannot close"):
-                self._guard.close()
-        if self._options.fsync != "never":
-            with self._told("cannot sync"):
-                self._sync()
+    def _finish_empty(self) -> None:
+        if self._pixels is None:
+            make_columns(layout.group_of(self._storage.file, self._dataset), None)
+        if not self._is_refused:
+            self._logs.add_counts()
 
-    def _close_empty(self) -> None:
-        self._columns = Columns(self._group, None, set())
-        self._columns.write()
-        self._columns = None
-        self._add_count_row(self._file)
+    def give_up(self) -> None:
+        """Let go of a file that cannot be written: what was flushed is in it."""
+        if self.is_empty:
+            self._storage.discard()
+        else:
+            self._storage.give_up(self)
 
-    def _told(self, what: str) -> "_Told":
-        return _Told(what, self.path)
-
-
-class _Told:
-    """Makes a WriteError with path and cause of what HDF5 and the system raise."""
-
-    def __init__(self, what: str, path: Path) -> None:
-        self._what = what
-        self._path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if isinstance(
-            error, OSError | RuntimeError | ValueError | KeyError | TypeError
-        ):
-            raise WriteError(f"{self._what} {self._path}: {_cause(error)}") from error
-
-
-def _cause(error: BaseException) -> str:
-    number = getattr(error, "errno", None)
-    if isinstance(error, FileExistsError):
-        return "the file exists and is never overwritten; choose another name"
-    if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return f"{os.strerror(number)}: free space and start the next acquisition"
-    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"{os.strerror(number)}: the service's user may not write there"
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def superblock_of(file: h5py.File) -> int:
-    """Return the version of the superblock: SWMR needs 3."""
-    versions: tuple[int, ...] = file.id.get_create_plist().get_version()
-    return versions[0]
+    @property
+    def is_empty(self) -> bool:
+        """True while it holds nothing to be kept: given up, it is removed."""
+        return self._storage.is_new and self._columns is None

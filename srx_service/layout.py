@@ -1,10 +1,10 @@
-"""Where things stand in the file: groups, links, metadata; made before SWMR begins.
+"""Where things stand in the file: groups, links, logs; made before SWMR begins.
 
 NeXus: https://manual.nexusformat.org (NXentry, NXinstrument, NXdetector, NXdata).
 """
 
-import json
 import logging
+from contextlib import suppress
 from typing import Any
 
 import h5py
@@ -12,19 +12,15 @@ import numpy as np
 
 from srx_service.acquisitions import COUNTS
 from srx_service.messages import Start
+from srx_service.metadata import as_json, free_name, save_metadata
 
 logger = logging.getLogger(__name__)
 
-COUNTS_PATH = "/entry/acquisition/counts"
+ACQUISITION_PATH = "/entry/acquisition"
+COUNTS_PATH = f"{ACQUISITION_PATH}/counts"
+HEADER_LOG, MISSING, REASON = "header_log", "missing_frames", "missing_reason"
 RESERVED = frozenset(
-    {
-        "sequence_number",
-        "timestamp",
-        "missing_frames",
-        "missing_reason",
-        "header_json",
-        "header_log",
-    }
+    {"sequence_number", "timestamp", "header_json", HEADER_LOG, MISSING, REASON}
 )
 """Names in the detector's group that metadata may not take."""
 REASONS = {"missing": 1, "rejected": 2}
@@ -54,12 +50,12 @@ def make_groups(file: h5py.File, dataset: str) -> h5py.Group:
 
 def make_entry(file: h5py.File, dataset: str) -> None:
     """Make /entry/data, where readers look first, before the data is there."""
-    entry = file.require_group("entry")
-    entry.attrs["NX_class"] = "NXentry"
-    entry.attrs["default"] = "data"
     if dataset in ("/entry", "/entry/data"):
         logger.warning("no NXdata: %s stands where /entry/data would be", dataset)
         return
+    entry = file.require_group("entry")
+    entry.attrs["NX_class"] = "NXentry"
+    entry.attrs["default"] = "data"
     data = entry.require_group("data")
     data.attrs["NX_class"] = "NXdata"
     data.attrs["signal"] = "data"
@@ -68,20 +64,25 @@ def make_entry(file: h5py.File, dataset: str) -> None:
 def link_data(file: h5py.File, dataset: str) -> None:
     """Let /entry/data/data name the dataset too."""
     data = file.get("/entry/data")
-    if isinstance(data, h5py.Group) and dataset != "/entry/data/data":
+    if isinstance(data, h5py.Group) and "data" not in data:
         data["data"] = file[dataset]
 
 
-def make_acquisition(file: h5py.File, info: dict[str, Any]) -> None:
-    """Make /entry/acquisition: what was asked for, and a row of counts to be filled."""
-    group = file.require_group("/entry/acquisition")
-    group.attrs["NX_class"] = "NXcollection"
+def make_acquisition(file: h5py.File, info: dict[str, Any], dataset: str) -> None:
+    """Make /entry/acquisition: what was asked for, and rows of counts to be filled.
+
+    Where the dataset itself has that place, what was asked for is at the root.
+    """
+    if f"{ACQUISITION_PATH}/".startswith(f"{dataset}/") or dataset == COUNTS_PATH:
+        _save_info(file, info)
+        return
+    group = file.require_group(ACQUISITION_PATH)
+    group.attrs.setdefault("NX_class", "NXcollection")
     metadata = info.pop("metadata", {})
-    for key, value in info.items():
-        group.attrs[key] = "" if value is None else value
+    _save_info(group, info)
     if metadata:
-        save_metadata(group.require_group("metadata"), metadata, frozenset())
-        group["metadata_json"] = json.dumps(metadata, default=str)
+        save_metadata(group.require_group("metadata"), metadata)
+        group["metadata_json"] = as_json(metadata)
     counts = group.create_dataset(
         "counts",
         shape=(0, len(COUNTS)),
@@ -92,20 +93,34 @@ def make_acquisition(file: h5py.File, info: dict[str, Any]) -> None:
     counts.attrs["names"] = list(COUNTS)
 
 
+def _save_info(group: h5py.Group, info: dict[str, Any]) -> None:
+    for key, value in info.items():
+        group.attrs[key] = as_json(value) if isinstance(value, dict) else value
+
+
+def made_by(file: h5py.File) -> tuple[str, str]:
+    """Return origin and id of the acquisition that a file was made for."""
+    for path in (ACQUISITION_PATH, "/"):
+        with suppress(KeyError):
+            attributes = file[path].attrs
+            return str(attributes["origin"]), str(attributes["id"])
+    return "", ""
+
+
 def make_logs(group: h5py.Group, own_name: str) -> None:
     """Make what grows by series: the log of headers, the rows that are missing."""
-    log = group.create_dataset(
-        "header_log", shape=(0,), maxshape=(None,), chunks=(LOG_CHUNK,), dtype=np.uint8
-    )
+    log = _make_log(group, HEADER_LOG, np.uint8, LOG_CHUNK)
     log.attrs["content"] = "one JSON object a line for each series: row, series, header"
-    rows = group.create_dataset(
-        "missing_frames", shape=(0,), maxshape=(None,), chunks=(1024,), dtype=np.uint64
-    )
+    rows = _make_log(group, MISSING, np.uint64, 1024)
     rows.attrs["content"] = f"rows of {own_name} that were never written"
-    reason = group.create_dataset(
-        "missing_reason", shape=(0,), maxshape=(None,), chunks=(1024,), dtype=np.uint8
-    )
+    reason = _make_log(group, REASON, np.uint8, 1024)
     reason.attrs["content"] = ", ".join(f"{n} {name}" for name, n in REASONS.items())
+
+
+def _make_log(group: h5py.Group, name: str, dtype: type, chunk: int) -> h5py.Dataset:
+    return group.create_dataset(
+        name, shape=(0,), maxshape=(None,), chunks=(chunk,), dtype=dtype
+    )
 
 
 def save_header(group: h5py.Group, start: Start, own_name: str) -> None:
@@ -113,7 +128,7 @@ def save_header(group: h5py.Group, start: Start, own_name: str) -> None:
     taken = RESERVED | {own_name}
     if start.metadata:
         save_metadata(group, start.metadata, taken)
-        group["header_json"] = json.dumps(start.metadata, default=str)
+        group["header_json"] = as_json(start.metadata)
     for name, table in start.tables.items():
         group[free_name(group, name, taken)] = table
     if start.appendix:
@@ -122,55 +137,13 @@ def save_header(group: h5py.Group, start: Start, own_name: str) -> None:
 
 
 def group_of(file: h5py.File, dataset: str) -> h5py.Group:
-    """Return the detector's group."""
-    group = file[split(dataset)[0]]
-    assert isinstance(group, h5py.Group)
-    return group
+    """Return the detector's group.
 
-
-def dataset_in(group: h5py.Group, name: str) -> h5py.Dataset | None:
-    """Return a dataset, or None where another service's file lacks it."""
-    found = group.get(name)
-    return found if isinstance(found, h5py.Dataset) else None
-
-
-def free_name(group: h5py.Group, key: str, taken: frozenset[str]) -> str:
-    """Return the key as a name HDF5 can hold that nothing in the group has yet."""
-    name = key.replace("/", "_").replace("\0", "_").strip(".") or "_"
-    if name != key:
-        name += "_"
-    while name in taken or name in group:
-        name += "_"
-    return name
-
-
-def save_metadata(
-    group: h5py.Group, metadata: dict[str, Any], taken: frozenset[str]
-) -> None:
-    """Write nested metadata: a dict becomes a group, all else a dataset.
-
-    What HDF5 cannot hold (null, ragged or mixed lists) is only in the JSON beside it.
+    Raises:
+        KeyError: There is none.
     """
-    for key, value in metadata.items():
-        name = free_name(group, str(key), taken)
-        if isinstance(value, dict):
-            save_metadata(group.create_group(name), value, frozenset())
-        elif (array := _as_array(value)) is not None:
-            group[name] = array
-
-
-def _as_array(value: object) -> str | np.ndarray | None:
-    """Return the value as h5py takes it, or None where HDF5 cannot hold it."""
-    if isinstance(value, str):
-        return value.replace("\0", "")
-    if value is None:
-        return None
-    try:
-        array = np.asarray(value)
-    except (ValueError, OverflowError):  # ragged, or beyond 64 bits
-        return None
-    if array.dtype.kind in "biuf":
-        return array
-    if array.dtype.kind == "U" and isinstance(value, list):
-        return np.asarray(value, dtype=h5py.string_dtype())
-    return None
+    path, _ = split(dataset)
+    group = file[path]
+    if not isinstance(group, h5py.Group):
+        raise KeyError(f"{path} is no group")
+    return group

@@ -69,6 +69,10 @@ class Rewind(msgspec.Struct):
     row: int
     discarded: int = 0
     """Images that were discarded since that row."""
+    missing: int = 0
+    """Frames that were missing since that row and took none."""
+    rejected: int = 0
+    """Frames that were rejected since that row and took none."""
     is_stale: bool = False
     """True: the rows were of a series that is not the one meant."""
     done: Future[None] | None = None

@@ -1,89 +1,27 @@
 """Blobs into the chunks of one dataset, as they came: nothing is decompressed.
 
-One frame a chunk by default; small uncompressed frames may share one, which is then
-written again at each flush until it is full.
+One frame a chunk by default, or several chunks a frame where it comes in several blobs;
+small uncompressed frames may share one chunk (`srx_service.shared`).
 """
 
-import math
 from collections.abc import Sequence
-from typing import Literal
+from contextlib import suppress
 
 import h5py
-import hdf5plugin
 import numpy as np
 
 from srx_service import codecs
-from srx_service.codecs import bslz4, lz4
-from srx_service.messages import NO_PIXELS, Buffer, Image
+from srx_service.fitting import Layout, is_same, misfit, name_of
+from srx_service.messages import Buffer, Image
+from srx_service.shared import SharedChunk
 
-AUTO_CHUNK_BYTES = 256 << 10
-SMALLEST_SHARED = 2
-FILTERS: dict[str, tuple[int, tuple[int, ...]]] = {
-    "bslz4": (hdf5plugin.Bitshuffle.filter_id, (0, 2)),
-    "bszstd": (hdf5plugin.Bitshuffle.filter_id, (0, 3)),
-    "lz4": (hdf5plugin.LZ4.filter_id, ()),
-}
-"""HDF5's registered filters: https://github.com/HDFGroup/hdf5_plugins"""
+H5_ERRORS = (OSError, RuntimeError, ValueError, KeyError, TypeError, OverflowError)
+"""What h5py raises when the storage or HDF5 refuses, by the part that refuses."""
 NO_FILTER = 1
 """Filter mask of a chunk that the first filter did not touch."""
 
-
-def fill_value_for(dtype: np.dtype) -> int | float:
-    """Return what a missing frame reads as: masked, as detectors mark it."""
-    if dtype.kind == "u":
-        return int(np.iinfo(dtype).max)
-    return -1 if dtype.kind == "i" else float("nan")
-
-
-def frames_per_chunk(wanted: int | Literal["auto"], image: Image, nbytes: int) -> int:
-    """Return how many frames share a chunk: only small uncompressed ones do."""
-    if image.encoding != "none" or len(image.blobs) != 1:
-        return 1
-    if wanted == "auto":
-        shared = AUTO_CHUNK_BYTES // max(1, nbytes)
-        return shared if shared >= SMALLEST_SHARED else 1
-    return wanted
-
-
-def wrong_blobs(image: Image, nbytes: int, itemsize: int, parts: int) -> str | None:
-    """Return what is wrong with the size of an image's blobs, or None."""
-    count = len(image.blobs)
-    if count not in (1, parts):
-        return f"has {count} blobs, the dataset takes 1 or {parts}"
-    size = nbytes // count
-    try:
-        for blob in image.blobs:
-            _check_blob(blob, image.encoding, size, itemsize)
-    except ValueError as error:
-        return str(error)
-    return None
-
-
-def _check_blob(blob: Buffer, encoding: str, size: int, itemsize: int) -> None:
-    match encoding:
-        case "none":
-            if len(blob) != size:
-                raise ValueError(f"has {len(blob)} bytes, its shape wants {size}")
-        case "bslz4" | "bszstd":
-            bslz4.check(blob, size, itemsize)
-        case "lz4":
-            lz4.check(blob, size)
-        case other:
-            raise ValueError(f"has the encoding {other!r}, which is not known")
-
-
-def unusable(image: Image) -> str | None:
-    """Return why an image cannot decide dtype and shape of a dataset, or None."""
-    if image.encoding == NO_PIXELS:
-        return "could not be read"
-    try:
-        dtype = np.dtype(image.dtype)
-    except TypeError:
-        return f"has the dtype {image.dtype!r}, which numpy does not know"
-    if dtype.kind not in "iuf" or not image.shape or min(image.shape) < 1:
-        return f"is {image.dtype} {image.shape}: numbers and a size are needed"
-    nbytes = math.prod(image.shape) * dtype.itemsize
-    return wrong_blobs(image, nbytes, dtype.itemsize, len(image.blobs))
+Rejected = list[tuple[int, str]]
+"""Images that do not fit: which of those given, and why."""
 
 
 class Pixels:
@@ -91,89 +29,85 @@ class Pixels:
 
     Args:
         dataset: Of shape (rows, *frame).
-        encoding: What its filter decodes: "none", "bslz4", "bszstd", "lz4".
+        layout: What it is like.
     """
 
-    def __init__(self, dataset: h5py.Dataset, encoding: str) -> None:
+    def __init__(self, dataset: h5py.Dataset, layout: Layout) -> None:
+        self.layout = layout
+        self.rows: int = dataset.shape[0]
         self._dataset = dataset
         self._id = dataset.id
-        self.encoding = encoding
-        self.shape: tuple[int, ...] = tuple(dataset.shape[1:])
-        self.dtype = dataset.dtype
-        self.dtype_name = name_of(dataset.dtype)
-        self._nbytes = int(np.prod(self.shape)) * dataset.dtype.itemsize
-        chunk: tuple[int, ...] = dataset.chunks or (1, *self.shape)
-        self._per_chunk = chunk[0]
-        self._parts = self.shape[0] // chunk[1] if len(chunk) > 1 else 1
-        self._tail = (0,) * (len(self.shape) - 1)
-        self._step = chunk[1] if len(chunk) > 1 else 1
-        self._pending: list[Buffer] = []
-        """The frames of the last chunk, where several share one."""
-        self._is_dirty = False
+        self._name = name_of(layout.dtype)
+        self._nbytes = int(np.prod(layout.shape)) * layout.dtype.itemsize
+        self._step = layout.chunk[1]
+        self._parts = layout.shape[0] // self._step
+        self._tail = (0,) * (len(layout.shape) - 1)
         self._hole = b""
-        self.rows: int = dataset.shape[0]
-        self._load_pending()
-
-    def check(self, image: Image) -> str | None:
-        """Return why an image cannot go in, or None."""
-        if image.encoding == NO_PIXELS:
-            return "could not be read"
-        if image.shape != self.shape or image.dtype != self.dtype_name:
-            return (
-                f"is {image.dtype} {image.shape}, the dataset {self.dtype_name} "
-                f"{self.shape}"
+        self._shared: SharedChunk | None = None
+        if layout.chunk[0] > 1:
+            self._shared = SharedChunk(
+                dataset,
+                layout.chunk[0],
+                fill=self._fill_blob(),
+                mask=0 if layout.encoding == "none" else NO_FILTER,
             )
-        return wrong_blobs(image, self._nbytes, self.dtype.itemsize, self._parts)
 
-    def write(self, images: Sequence[Image]) -> list[tuple[int, str]]:
-        """Write images to the next rows; return those that do not fit, with the cause.
+    def write(self, images: Sequence[Image], rejected: Rejected) -> None:
+        """Write images to the next rows; one that does not fit leaves a hole.
 
-        Those leave a hole. Raises OSError where the storage fails.
+        Args:
+            images: One for each row.
+            rejected: Those that do not fit are added to it, with the cause.
+
+        Raises:
+            OSError, RuntimeError, ...: The storage refuses; `rows` tells how many rows
+                there are all the same.
         """
-        count = len(images)
-        self._grow(count)
-        if self._per_chunk > 1:
-            return self._write_shared(images)
-        rejected: list[tuple[int, str]] = []
-        row = self.rows - count
-        size, name, shape = self._nbytes, self.dtype_name, self.shape
-        is_plain = self.encoding == "none" and self._parts == 1
-        write_chunk = self._id.write_direct_chunk
-        tail = (0, *self._tail)
-        for index, image in enumerate(images):
-            if (
-                is_plain
-                and image.shape == shape
-                and image.dtype == name
-                and image.encoding == "none"
-                and len(image.blobs) == 1
-                and len(image.blobs[0]) == size
-            ):
-                write_chunk((row + index, *tail), image.blobs[0])
-                continue
-            cause = self.check(image)
-            if cause is None:
+        if self._shared is not None:
+            self._write_shared(self._shared, images, rejected)
+            return
+        row = self.rows
+        self._resize(row + len(images))
+        index = 0
+        try:
+            for index, image in enumerate(images):
                 cause = self._write_one(row + index, image)
-            if cause is not None:
-                rejected.append((index, cause))
-        return rejected
+                if cause is not None:
+                    rejected.append((index, cause))
+        except H5_ERRORS:
+            with suppress(*H5_ERRORS):
+                self._resize(row + index)
+            raise
 
-    def _grow(self, count: int) -> None:
-        self.rows += count
-        self._id.set_extent((self.rows, *self.shape))
+    def _resize(self, rows: int) -> None:
+        self._id.set_extent((rows, *self.layout.shape))
+        self.rows = rows
 
     def _write_one(self, row: int, image: Image) -> str | None:
-        """Write an image that passed the check; decode one the filter does not know."""
-        encoding, blobs = image.encoding, image.blobs
-        if encoding not in (self.encoding, "none") or len(blobs) != self._parts:
+        """Write an image, if it fits; decode one that the filter does not know."""
+        layout, blobs = self.layout, image.blobs
+        if (
+            image.encoding == "none" == layout.encoding
+            and len(blobs) == self._parts == 1
+            and len(blobs[0]) == self._nbytes
+            and image.shape == layout.shape
+            and (image.dtype == self._name or is_same(image.dtype, layout.dtype))
+        ):
+            self._id.write_direct_chunk((row, 0, *self._tail), blobs[0])
+            return None
+        cause = misfit(image, layout)
+        if cause is not None:
+            return cause
+        encoding = image.encoding
+        if encoding not in (layout.encoding, "none") or len(blobs) != self._parts:
             try:
-                pixels = codecs.decode(image)
+                blobs = self._in_parts(codecs.decode(image).tobytes())
             except ValueError as error:
-                return str(error)
-            encoding, blobs = "none", self._in_parts(pixels.tobytes())
-        mask = NO_FILTER if encoding == "none" and self.encoding != "none" else 0
+                return f"cannot be read back: {error}"
+            encoding = "none"
+        mask = NO_FILTER if encoding != layout.encoding else 0
         for part, blob in enumerate(blobs):
-            offset = (row, part * self._step, *self._tail) if self.shape else (row,)
+            offset = (row, part * self._step, *self._tail)
             self._id.write_direct_chunk(offset, blob, filter_mask=mask)
         return None
 
@@ -181,10 +115,11 @@ class Pixels:
         size = len(plain) // self._parts
         return tuple(plain[k * size : (k + 1) * size] for k in range(self._parts))
 
-    def _write_shared(self, images: Sequence[Image]) -> list[tuple[int, str]]:
-        rejected: list[tuple[int, str]] = []
-        size, name, shape = self._nbytes, self.dtype_name, self.shape
+    def _write_shared(
+        self, shared: SharedChunk, images: Sequence[Image], rejected: Rejected
+    ) -> None:
         blobs: list[Buffer] = []
+        size, name, shape = self._nbytes, self._name, self.layout.shape
         for index, image in enumerate(images):
             if (
                 image.encoding == "none"
@@ -200,97 +135,50 @@ class Pixels:
                 rejected.append((index, blob))
                 blob = self._fill_blob()
             blobs.append(blob)
-        self._append_shared(self.rows - len(images), blobs)
-        return rejected
+        self._extend(shared, blobs)
 
     def _plain(self, image: Image) -> bytes | str:
         """Return the decoded pixels of an image, or why it does not fit."""
-        cause = self.check(image)
+        cause = misfit(image, self.layout)
         if cause is not None:
             return cause
         try:
             return codecs.decode(image).tobytes()
         except ValueError as error:
-            return str(error)
+            return f"cannot be read back: {error}"
 
-    def _append_shared(self, row: int, blobs: Sequence[Buffer]) -> None:
-        pending, per_chunk = self._pending, self._per_chunk
-        pending.extend(blobs)
-        self._is_dirty = True
-        first = row + len(blobs) - len(pending)
-        done = 0
-        while len(pending) - done >= per_chunk:
-            chunk = b"".join(pending[done : done + per_chunk])
-            self._id.write_direct_chunk((first + done, *(0 for _ in self.shape)), chunk)
-            done += per_chunk
-        del pending[:done]
-        self._is_dirty = bool(pending)
+    def _extend(self, shared: SharedChunk, blobs: Sequence[Buffer]) -> None:
+        self._resize(self.rows + len(blobs))
+        try:
+            shared.extend(blobs)
+        except H5_ERRORS:
+            with suppress(*H5_ERRORS):
+                self._resize(shared.rows)
+            raise
 
     def _fill_blob(self) -> bytes:
         if not self._hole:
             value = self._dataset.fillvalue
-            self._hole = np.full(self.shape, value, self.dtype).tobytes()
+            hole = np.full(self.layout.shape, value, self.layout.dtype)
+            self._hole = hole.tobytes()
         return self._hole
 
     def skip(self, count: int) -> None:
-        """Leave rows empty: they read as the fill value and take no space."""
-        row = self.rows
-        self._grow(count)
-        if self._per_chunk == 1:
-            return
-        room = -row % self._per_chunk
-        into_pending = min(count, room)
-        if into_pending:
-            self._append_shared(row, [self._fill_blob()] * into_pending)
-        left = (count - into_pending) % self._per_chunk if count > into_pending else 0
-        if left:
-            self._append_shared(self.rows - left, [self._fill_blob()] * left)
+        """Leave rows empty: they read as the fill value, and most take no space."""
+        self._resize(self.rows + count)
+        if self._shared is not None:
+            self._shared.skip(count)
 
     def settle(self) -> None:
         """Write the chunk that is not yet full."""
-        if not self._is_dirty:
-            return
-        missing = self._per_chunk - len(self._pending)
-        chunk = b"".join([*self._pending, *[self._fill_blob()] * missing])
-        first = self.rows - len(self._pending)
-        self._id.write_direct_chunk((first, *(0 for _ in self.shape)), chunk)
-        self._is_dirty = False
+        if self._shared is not None:
+            self._shared.settle()
 
     def truncate(self, rows: int) -> None:
         """Take back the rows from `rows` on."""
         if rows >= self.rows:
             return
         self.settle()
-        self._pending.clear()
-        self._id.set_extent((rows, *self.shape))
-        self.rows = rows
-        self._load_pending()
-
-    def _load_pending(self) -> None:
-        """Read back the frames of a last chunk that is not full."""
-        count = self.rows % self._per_chunk
-        for row in range(self.rows - count, self.rows):
-            self._pending.append(self._dataset[row].tobytes())
-        self._is_dirty = bool(count)
-
-
-def name_of(dtype: np.dtype) -> str:
-    """Return a dtype's name as messages give it: "uint16", ">u4"."""
-    return dtype.str if dtype.byteorder == ">" else dtype.name
-
-
-def encoding_of(dataset: h5py.Dataset) -> str | None:
-    """Return what the dataset's filter decodes; None: filters that are not ours."""
-    plist = dataset.id.get_create_plist()
-    filters = [plist.get_filter(k) for k in range(plist.get_nfilters())]
-    if not filters:
-        return "none"
-    code, _, values = filters[0][:3]
-    if len(filters) > 1:
-        return None
-    if code == hdf5plugin.LZ4.filter_id:
-        return "lz4"
-    if code != hdf5plugin.Bitshuffle.filter_id:
-        return None
-    method = values[4] if len(values) > 4 else 0
-    return {2: "bslz4", 3: "bszstd"}.get(method)
+        self._resize(rows)
+        if self._shared is not None:
+            self._shared.reload()

@@ -7,11 +7,13 @@ It alone owns source, ordering and router; whoever wants something of them calls
 import logging
 import queue
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from srx_service.errors import ProtocolError
+from srx_service.errors import ProtocolError, RequestError
 from srx_service.messages import NO_PIXELS, Buffer, Image, Message
 from srx_service.ordering import Ordering, Stray, size_of
 from srx_service.orders import Batch
@@ -63,12 +65,11 @@ class Reception:
         self._hand_on = hand_on
         self._is_full = is_full
         self._drain_timeout_s = drain_timeout_s
-        self._calls: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = (
-            queue.SimpleQueue()
-        )
-        self._after_drain: list[tuple[float, Callable[[], Any], Future[Any]]] = []
+        self._calls: queue.SimpleQueue[_Call] = queue.SimpleQueue()
+        self._after_drain: list[_Call] = []
         self._is_held = False
         self._is_stopping = False
+        self._is_over = False
         self._image_bytes = 0
         self._ticked_s = 0.0
 
@@ -76,21 +77,18 @@ class Reception:
 
     def call(self, do: Callable[[], T]) -> Future[T]:
         """Have something done between two rounds."""
-        future: Future[T] = Future()
-        self._calls.put((do, future))
-        self._source.wake()
-        return future
+        return self._put(_Call(do, Future()))
 
     def call_after_drain(self, do: Callable[[], T]) -> Future[T]:
         """Have something done once the sockets are empty, or after the timeout."""
-        future: Future[T] = Future()
-        self._calls.put((lambda: self._when_drained(do, future), Future()))
-        self._source.wake()
-        return future
+        return self._put(_Call(do, Future(), self._drain_timeout_s))
 
-    def _when_drained(self, do: Callable[[], Any], future: Future[Any]) -> None:
-        deadline_s = time.monotonic() + self._drain_timeout_s
-        self._after_drain.append((deadline_s, do, future))
+    def _put(self, call: "_Call") -> Future[Any]:
+        self._calls.put(call)
+        self._source.wake()
+        if self._is_over:
+            self._refuse_calls()  # nobody else does any more
+        return call.future
 
     def stop(self) -> None:
         """Let `run` return after this round."""
@@ -105,7 +103,10 @@ class Reception:
             while not self._is_stopping:
                 self._round()
             self._run_calls()
+            self._run_after_drain(time.monotonic(), drained=True)
         finally:
+            self._is_over = True
+            self._refuse_calls()
             self._source.close()
 
     def _round(self) -> None:
@@ -125,14 +126,14 @@ class Reception:
             self._run_after_drain(now_s, drained)
         if now_s - self._ticked_s >= TICK_S:
             self._ticked_s = now_s
-            self._router.tick(now_s)
+            self._router.tick(now_s, drained)
             self._send_orders()
 
     def _timeout_ms(self) -> int:
-        if self._after_drain:
-            return 0
         if self._is_held:
             return POLL_HELD_MS
+        if self._after_drain:
+            return 0
         return POLL_WAITING_MS if self._ordering.is_waiting else POLL_MS
 
     def _hold_or_resume(self) -> None:
@@ -191,19 +192,32 @@ class Reception:
             self._source.fit_to(size)
 
     def _run_calls(self) -> None:
-        while not self._calls.empty():
-            do, future = self._calls.get()
-            _settle(do, future)
-            self._send_orders()
+        for call in self._take_calls():
+            if call.patience_s is None:
+                call.settle()
+                self._send_orders()
+            else:
+                call.deadline_s = time.monotonic() + call.patience_s
+                self._after_drain.append(call)
+
+    def _take_calls(self) -> Iterator["_Call"]:
+        with suppress(queue.Empty):
+            while True:
+                yield self._calls.get_nowait()
+
+    def _refuse_calls(self) -> None:
+        waiting, self._after_drain = self._after_drain, []
+        for call in [*waiting, *self._take_calls()]:
+            call.refuse()
 
     def _run_after_drain(self, now_s: float, drained: bool) -> None:
         waiting, self._after_drain = self._after_drain, []
-        for deadline_s, do, future in waiting:
-            if drained or now_s >= deadline_s:
-                _settle(do, future)
+        for call in waiting:
+            if drained or now_s >= call.deadline_s:
+                call.settle()
                 self._send_orders()
             else:
-                self._after_drain.append((deadline_s, do, future))
+                self._after_drain.append(call)
 
     def _send_orders(self) -> None:
         orders = self._router.take_orders()
@@ -236,10 +250,29 @@ def _last_image(passed: Sequence[Message], strays: Sequence[Stray]) -> Image | N
     return None
 
 
-def _settle(do: Callable[[], Any], future: Future[Any]) -> None:
-    try:
-        result = do()
-    except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
-        future.set_exception(error)
-    else:
-        future.set_result(result)
+@dataclass(slots=True)
+class _Call:
+    """Something to be done between two rounds."""
+
+    do: Callable[[], Any]
+    future: Future[Any]
+    patience_s: float | None = None
+    """How long it waits for the sockets to be empty; None: not at all."""
+    deadline_s: float = 0.0
+
+    def settle(self) -> None:
+        """Do it, unless who asked has given up."""
+        if not self.future.set_running_or_notify_cancel():
+            return
+        try:
+            result = self.do()
+        except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
+            self.future.set_exception(error)
+        else:
+            self.future.set_result(result)
+
+    def refuse(self) -> None:
+        """Do it no more."""
+        text = "the service is stopping"
+        if self.future.set_running_or_notify_cancel():
+            self.future.set_exception(RequestError(503, "stopping", text))

@@ -1,5 +1,6 @@
 """ZeroMQ sockets to parts: the only poll loop."""
 
+import contextlib
 import socket
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -51,11 +52,14 @@ class Source:
         self._budget_bytes = budget_bytes
         self._hwm = HWM_MAX
         self._sockets: list[zmq.Socket[bytes]] = []
+        self._turn = 0
+        """Index of the socket that is read first."""
         self._modules: dict[zmq.Socket[bytes], int] = {}
         for index, endpoint in enumerate(endpoints):
             for _ in range(connections):
                 self._connect(endpoint, kind, index if modules > 1 else 0)
         self._waker, self._woken = socket.socketpair()
+        self._waker.setblocking(False)
         self._woken.setblocking(False)
         self._poller = zmq.Poller()
         self._poller.register(self._woken.fileno(), zmq.POLLIN)
@@ -85,10 +89,8 @@ class Source:
 
     def wake(self) -> None:
         """Let a poll return; may be called from any thread."""
-        try:
+        with contextlib.suppress(OSError):  # closed, or woken often enough already
             self._waker.send(b"\0")
-        except BlockingIOError:
-            return  # plenty of wake-ups are on their way already
 
     def poll(self, timeout_ms: int) -> list[zmq.Socket[bytes]]:
         """Wait for messages or a wake-up; return the sockets to read."""
@@ -125,11 +127,22 @@ class Source:
         """Return a batch: it ends when the sockets are empty, or is full."""
         batch: list[tuple[list[Buffer], int]] = []
         size = 0
-        for sock in ready:
+        for sock in self._in_turn(ready):
             size, is_empty = self._receive_from(sock, batch, size)
             if not is_empty:
+                self._turn = self._sockets.index(sock) + 1
                 return Received(batch, size, drained=False)
         return Received(batch, size, drained=True)
+
+    def _in_turn(self, ready: Sequence[zmq.Socket[bytes]]) -> list[zmq.Socket[bytes]]:
+        """Return sockets so that none waits while another is never found empty.
+
+        What waited there would be taken for lost: the others run ahead of it.
+        """
+        if len(ready) < 2:
+            return list(ready)
+        count, turn, index = len(self._sockets), self._turn, self._sockets.index
+        return sorted(ready, key=lambda sock: (index(sock) - turn) % count)
 
     def _receive_from(
         self,

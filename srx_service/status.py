@@ -3,6 +3,7 @@
 import logging
 import time
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 from srx_service.errors import ProtocolError
@@ -17,9 +18,14 @@ SHOWN_AFTER_S = 1.0
 
 
 class Status:
-    """What reception sees: messages, what could not be read, how long it was held."""
+    """What reception sees: messages, what could not be read, how long it was held.
 
-    def __init__(self) -> None:
+    Args:
+        clock: Seconds, ever growing.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self.messages = 0
         self.images = 0
         self.image_bytes = 0
@@ -54,25 +60,25 @@ class Status:
     def held_s(self) -> float:
         """Seconds during which reading was held, in all."""
         since = self._held_since
-        return self._held_s + (time.monotonic() - since if since is not None else 0.0)
+        return self._held_s + (self._clock() - since if since is not None else 0.0)
 
     def hold(self, reason: str) -> None:
         """Reading stops."""
         if self._held_since is None:
-            self._held_since = time.monotonic()
+            self._held_since = self._clock()
         self.held_reason = reason
 
     def release(self) -> None:
         """Reading goes on."""
         if self._held_since is not None:
-            self._held_s += time.monotonic() - self._held_since
+            self._held_s += self._clock() - self._held_since
         self._held_since, self.held_reason = None, None
 
     @property
     def is_held(self) -> bool:
         """True once reading has been held for long enough to be told."""
         since = self._held_since
-        return since is not None and time.monotonic() - since >= SHOWN_AFTER_S
+        return since is not None and self._clock() - since >= SHOWN_AFTER_S
 
     def as_dict(self) -> dict[str, Any]:
         """Return what /status shows of it."""

@@ -4,6 +4,7 @@ Without a transform to apply, and with nothing under way, a batch passes straigh
 through.
 """
 
+import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from msgspec.structs import replace
 from srx_service.errors import ProtocolError
 from srx_service.messages import NO_PIXELS, Image, Message, Start
 from srx_service.orders import Batch, Rows
+
+logger = logging.getLogger(__name__)
 
 Apply = Callable[[Image, Start | None], Image]
 
@@ -49,6 +52,7 @@ class Workers:
         self._put = 0
         self._done = 0
         self._idle = threading.Condition()
+        self._has_failed = False
 
     @property
     def queued_bytes(self) -> int:
@@ -96,7 +100,11 @@ class Workers:
             return image
         try:
             return self._apply(image, start)
-        except (ValueError, ProtocolError):
+        except (ValueError, ProtocolError) as error:
+            if not self._has_failed:
+                self._has_failed = True
+                text = "frame %d cannot be transformed (further ones are counted): %s"
+                logger.warning(text, image.frame, error)
             return replace(image, encoding=NO_PIXELS, blobs=())
 
     def run(self) -> None:

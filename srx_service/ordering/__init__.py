@@ -42,6 +42,10 @@ class Ordering(Protocol):
         """Return the images that found no place since the last call."""
         ...
 
+    def release(self) -> list[Message]:
+        """Give up every gap: return what was held ahead of one."""
+        ...
+
     @property
     def is_waiting(self) -> bool:
         """True while a timer runs: push again soon, also without messages."""

@@ -4,9 +4,13 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from srx_service.messages import End, Image, Message, Start
-from srx_service.ordering.holding import Clock, Held, Lost
-from srx_service.ordering.limits import Limits, Stray
+from srx_service.messages import NO_PIXELS, End, Image, Message, Start
+from srx_service.ordering.holding import NOWHERE, Clock, Held, Track
+from srx_service.ordering.limits import Limits, Stray, StrayKind
+
+NEAR = 100
+"""So far ahead a message of a restarted source is believed, even if the numbers from
+before its restart are as near."""
 
 
 class CounterOrdering:
@@ -20,10 +24,15 @@ class CounterOrdering:
         self._limits = limits
         self._single = connections == 1
         self._clock = Clock()
-        self._next: int | None = None
-        self._held = Held()
+        self._track = Track()
         self._below = Held()
-        self._lost = Lost()
+        """Below the next number, or before there is one: late, or ahead of their
+        Start. On several connections only."""
+        self._first_start: int | None = None
+        """The lowest Start that came before there was a next number."""
+        self._before_restart: int | None = None
+        """The next number of a source that has been restarted, while messages from
+        before may still come."""
         self._strays: list[Stray] = []
         self._by_arrival = False
         self._last_frame: int | None = None
@@ -31,12 +40,12 @@ class CounterOrdering:
     @property
     def is_waiting(self) -> bool:
         """See Ordering."""
-        return bool(self._held or self._below)
+        return bool(self._track.held or self._below)
 
     @property
     def held_bytes(self) -> int:
         """See Ordering."""
-        return self._held.size_bytes + self._below.size_bytes
+        return self._track.held.size_bytes + self._below.size_bytes
 
     def take_strays(self) -> list[Stray]:
         """See Ordering."""
@@ -48,164 +57,176 @@ class CounterOrdering:
     ) -> list[Message]:
         """See Ordering."""
         self._clock.advance(now_s, drained)
+        track, held = self._track, self._track.held.by_number
         out: list[Message] = []
-        expected = self._next
         append = out.append
         for message in messages:
-            if message.number == expected and expected is not None:
-                append(message)
-                expected += 1
-                if type(message) is not Image:
-                    self._passed(message)
-                if self._held:
-                    self._next = expected
-                    self._drain(out)
-                    expected = self._next
+            if message.number != track.next:
+                self._out_of_turn(message, out)
                 continue
-            self._next = expected
-            self._out_of_turn(message, out)
-            expected = self._next
-        self._next = expected
-        if self._held or self._below:
+            append(message)
+            if type(message) is Start:
+                self._by_arrival, track.first = False, track.next
+            track.next += 1
+            if held:
+                track.drain(out)
+        if held or self._below:
             self._run_timers(out)
+        if drained:
+            self._before_restart = None
         return out
 
-    def _passed(self, message: Message) -> None:
-        if isinstance(message, Start):
-            self._lost.clear()
-            self._by_arrival = False
+    def release(self) -> list[Message]:
+        """See Ordering."""
+        out: list[Message] = []
+        self._settle(self._below.take_all(), out)
+        self._track.give_up_all(out)
+        return out
 
     def _out_of_turn(self, message: Message, out: list[Message]) -> None:
         number = message.number
-        if number is None or (self._by_arrival and not isinstance(message, Start)):
+        is_start = isinstance(message, Start)
+        if number is None or (self._by_arrival and not is_start):
             self._arrived(message, out)
-        elif isinstance(message, Start) and not self._takes_its_turn(number):
-            self._resync(number)
-            self._pass(number, message, out)
-        elif self._next is None:
-            self._before_any_start(number, message, out)
-        elif number < self._next:
+            return
+        if is_start and self._begins_anew(number):
+            self._restart(number, message, out)
+        elif self._track.next == NOWHERE:
+            self._before_any(number, message, out)
+        elif number < self._track.next:
             self._late(number, message)
         else:
             self._ahead(number, message, out)
+        self._bound(out)
 
-    def _takes_its_turn(self, number: int) -> bool:
-        if self._next is None or self._by_arrival:
-            return False
-        return self._next <= number <= self._next + self._limits.max_gap
+    def _begins_anew(self, number: int) -> bool:
+        following = self._track.next
+        if following == NOWHERE:
+            return self._single
+        is_in_turn = following <= number <= following + self._limits.max_gap
+        return self._by_arrival or not is_in_turn
 
-    def _pass(self, number: int, message: Message, out: list[Message]) -> None:
-        out.append(message)
-        self._next = number + 1
-        self._passed(message)
-        self._drain(out)
+    def _restart(self, number: int, start: Message, out: list[Message]) -> None:
+        """The source was restarted, or is new: numbers begin with this Start."""
+        track = self._track
+        track.give_up_all(out)
+        if track.next != NOWHERE and not self._single:
+            self._before_restart = track.next
+        self._by_arrival = False
+        track.begin(number)
+        track.held.add(number, start, self._clock.now)
+        for early in self._below.take_all():
+            if _number(early) < number:
+                self._stray("stale", early)
+            else:
+                self._ahead(_number(early), early, out)
+        track.drain(out)
 
-    def _drain(self, out: list[Message]) -> None:
-        while self._held and self._next is not None:
-            message = self._held.pop(self._next)
-            if message is None:
-                return
-            self._held.since = self._clock.now
-            out.append(message)
-            self._passed(message)
-            self._next += 1
+    def _is_from_before(self, number: int) -> bool:
+        """Nearer to where the source was before its restart than to where it is."""
+        before, ahead = self._before_restart, number - self._track.next
+        return before is not None and ahead > max(abs(before - number), NEAR)
 
     def _arrived(self, message: Message, out: list[Message]) -> None:
-        """Number a message by its arrival: one connection keeps the order."""
-        number = self._next or 0
+        """Without a number of its own: one connection keeps the order."""
+        track = self._track
         if isinstance(message, Start):
-            self._give_up_all(out)
-            number = self._next or 0
-            self._lost.clear()
+            track.give_up_all(out)
             self._by_arrival, self._last_frame = True, None
-        elif isinstance(message, Image) and self._by_arrival:
-            number += self._frames_skipped(message)
-        self._lost.add(self._next or 0, number)
+            track.first = max(0, track.next)
+        elif track.next == NOWHERE:
+            self._by_arrival = True
+        elif not self._by_arrival:  # others have numbers: it must not take one of them
+            if isinstance(message, End):
+                track.give_up_all(out)
+            out.append(message)
+            return
+        number = max(0, track.next) + self._frames_skipped(message)
         out.append(replace(message, number=number))
-        self._next = number + 1
-        self._drain(out)
+        track.next = number + 1
 
-    def _frames_skipped(self, image: Image) -> int:
-        last, self._last_frame = self._last_frame, image.frame
-        if last is None or not 0 < image.frame - last - 1 <= self._limits.max_gap:
+    def _frames_skipped(self, message: Message) -> int:
+        if not isinstance(message, Image) or message.encoding == NO_PIXELS:
             return 0
-        return image.frame - last - 1
+        last, self._last_frame = self._last_frame, message.frame
+        if last is None or not 0 < message.frame - last - 1 <= self._limits.max_gap:
+            return 0
+        return message.frame - last - 1
 
-    def _resync(self, number: int) -> None:
-        """A restarted source: numbers begin anew, what is of the old ones is void."""
-        kept = {n: m for n, m in self._below.by_number.items() if n > number}
-        for held in (self._held, self._below):
-            for message in held.take_all():
-                if message.number not in kept and isinstance(message, Image):
-                    self._strays.append(Stray("stale", message))
-        for kept_number, message in kept.items():
-            self._held.add(kept_number, message, self._clock.now)
-        self._by_arrival = False
-
-    def _before_any_start(
-        self, number: int, message: Message, out: list[Message]
-    ) -> None:
+    def _before_any(self, number: int, message: Message, out: list[Message]) -> None:
         """Several connections may bring images before their Start; one does not."""
         if self._single:
-            self._pass(number, message, out)
-        elif number not in self._below:
-            self._below.add(number, message, self._clock.now)
+            out.append(message)
+            self._track.begin(number + 1)
+            return
+        first = self._first_start
+        if isinstance(message, Start) and (first is None or number < first):
+            self._first_start = number
+        self._hold_below(number, message)
 
     def _late(self, number: int, message: Message) -> None:
-        if not isinstance(message, Image):
-            return  # an End, or a Start seen twice: harmless
-        if self._single or number in self._below:
-            self._strays.append(Stray(self._lost.take(number), message))
+        if self._single:
+            self._stray(self._track.kind_below(number), message)
+        else:
+            self._hold_below(number, message)
+
+    def _hold_below(self, number: int, message: Message) -> None:
+        if number in self._below:
+            self._stray("duplicate", message)
         else:
             self._below.add(number, message, self._clock.now)
 
     def _ahead(self, number: int, message: Message, out: list[Message]) -> None:
-        assert self._next is not None
-        if number - self._next > self._limits.max_gap:
-            if isinstance(message, Image):
-                self._strays.append(Stray("rejected", message))
+        if self._is_from_before(number):
+            self._stray("stale", message)
             return
-        if number in self._held:
-            if isinstance(message, Image):
-                self._strays.append(Stray("duplicate", message))
-            return
-        self._held.add(number, message, self._clock.now)
-        if self._single and isinstance(message, End):
-            self._give_up_all(out)  # on one connection nothing before it can still come
-        while self._held.size_bytes > self._limits.limit_bytes:
-            self._give_up_gap(out)
+        track, now = self._track, self._clock.now
+        kind = track.admit(number, message, now, self._limits.max_gap)
+        if kind is not None:
+            self._stray(kind, message)
+        elif self._single and isinstance(message, End):
+            track.give_up_all(out)  # on one connection nothing before it can still come
 
-    def _give_up_gap(self, out: list[Message]) -> None:
-        if self._next is None or not self._held:
-            return
-        first = self._held.first()
-        self._lost.add(self._next, first)
-        self._next = first
-        self._drain(out)
+    def _stray(self, kind: StrayKind, message: Message) -> None:
+        if isinstance(message, Image):  # a Start or an End seen twice is harmless
+            self._strays.append(Stray(kind, message))
 
-    def _give_up_all(self, out: list[Message]) -> None:
-        while self._held:
-            self._give_up_gap(out)
+    def _bound(self, out: list[Message]) -> None:
+        limit, held, below = self._limits.limit_bytes, self._track.held, self._below
+        if below and held.weight + below.weight > limit:
+            self._settle(below.take_all(), out)
+        while held and held.weight > limit:
+            self._track.give_up_gap(out)
 
     def _run_timers(self, out: list[Message]) -> None:
         timeout, now = self._limits.gap_timeout_s, self._clock.now
-        if self._held and now - self._held.since >= timeout:
-            self._give_up_gap(out)
-            self._held.since = now
-        if not self._below:
-            return
-        is_full = self._below.size_bytes > self._limits.limit_bytes
-        if is_full or now - self._below.since >= timeout:
-            self._settle_below(out)
+        if self._track.next == NOWHERE:
+            # the Start of a series before this one may still be on its way
+            patience = (
+                timeout if self._first_start is None else self._limits.end_grace_s
+            )
+            if now - self._below.since() >= patience:
+                self._settle(self._below.take_all(), out)
+        elif self._below:
+            self._settle(self._below.take_older(now - timeout), out)
+        self._track.run_timer(now, timeout, out)
 
-    def _settle_below(self, out: list[Message]) -> None:
-        if self._next is None:  # no Start came: the line begins in mid-series
-            self._next = self._below.first()
-            for message in self._below.take_all():
-                assert message.number is not None
-                self._held.add(message.number, message, self._clock.now)
-            self._drain(out)
-            return
-        for message in self._below.take_all():
-            if isinstance(message, Image) and message.number is not None:
-                self._strays.append(Stray(self._lost.take(message.number), message))
+    def _settle(self, below: list[Message], out: list[Message]) -> None:
+        """Take or turn away what has been waited for long enough."""
+        track, now = self._track, self._clock.now
+        without_start: StrayKind | None = None
+        if below and track.next == NOWHERE:
+            first, self._first_start = self._first_start, None
+            track.begin(_number(below[0]) if first is None else first)
+            without_start = "orphan"
+        for message in below:
+            number = _number(message)
+            kind = track.admit(number, message, now, self._limits.max_gap)
+            if kind is not None:
+                self._stray(without_start or kind, message)
+        track.drain(out)
+
+
+def _number(message: Message) -> int:
+    assert message.number is not None
+    return message.number

@@ -1,18 +1,29 @@
-"""What both orderings hold messages with: a clock, what is lost, what is ahead."""
+"""What both orderings hold messages with: a clock, a run of numbers, what is lost."""
 
+from bisect import bisect_right
 from collections import deque
+from heapq import heappop, heappush
+from operator import attrgetter
 
-from srx_service.messages import Image, Message
+from srx_service.messages import Image, Message, Start
 from srx_service.ordering.limits import StrayKind
 
 LOST_KEPT = 10_000
-"""Gaps of the open series remembered to tell late images from duplicates."""
+"""Gaps given up that are remembered, to tell late images from duplicates."""
+MESSAGE_BYTES = 1024
+"""Counted for each message held besides its pixels: small ones need room too."""
+
+NOWHERE = -1
+"""The next number of a run that has not begun: no message has it."""
 
 
 def size_of(message: Message) -> int:
-    """Return the bytes a message holds."""
+    """Return the bytes of pixels and tables that a message holds."""
     if isinstance(message, Image):
-        return sum(len(blob) for blob in message.blobs)
+        return sum(map(len, message.blobs))
+    if isinstance(message, Start):
+        tables = sum(table.nbytes for table in message.tables.values())
+        return tables + len(message.appendix)
     return 0
 
 
@@ -31,7 +42,7 @@ class Clock:
 
 
 class Lost:
-    """The ranges given up in the open series."""
+    """The ranges that were given up; they only grow upwards."""
 
     def __init__(self) -> None:
         self._ranges: deque[range] = deque(maxlen=LOST_KEPT)
@@ -41,25 +52,19 @@ class Lost:
         if stop > first:
             self._ranges.append(range(first, stop))
 
-    def take(self, number: int) -> StrayKind:
-        """Return whether a number below the next was given up (late) or passed."""
-        for index in range(len(self._ranges) - 1, -1, -1):
-            if number in self._ranges[index]:
-                return "late"
-        return "duplicate"
-
-    def clear(self) -> None:
-        """Forget all: another series begins."""
-        self._ranges.clear()
+    def __contains__(self, number: int) -> bool:
+        index = bisect_right(self._ranges, number, key=attrgetter("start"))
+        return index > 0 and number in self._ranges[index - 1]
 
 
 class Held:
-    """Messages ahead of a gap, by number, with the time the line last moved on."""
+    """Messages by number, each with the time at which it came."""
 
     def __init__(self) -> None:
         self.by_number: dict[int, Message] = {}
+        self._lowest: list[int] = []
+        self._arrivals: deque[tuple[float, int]] = deque()
         self.size_bytes = 0
-        self.since = 0.0
 
     def __len__(self) -> int:
         return len(self.by_number)
@@ -67,27 +72,117 @@ class Held:
     def __contains__(self, number: int) -> bool:
         return number in self.by_number
 
+    @property
+    def weight(self) -> int:
+        """Bytes it takes, the small change of each message included."""
+        return self.size_bytes + MESSAGE_BYTES * len(self.by_number)
+
     def add(self, number: int, message: Message, now: float) -> None:
         """Hold one more."""
-        if not self.by_number:
-            self.since = now
         self.by_number[number] = message
+        heappush(self._lowest, number)
+        self._arrivals.append((now, number))
         self.size_bytes += size_of(message)
 
-    def pop(self, number: int) -> Message | None:
-        """Give back the message of a number, if it is held."""
-        message = self.by_number.pop(number, None)
-        if message is not None:
-            self.size_bytes -= size_of(message)
+    def pop_if_first(self, number: int) -> Message | None:
+        """Give back the message of a number, if it is the lowest held."""
+        if not self._lowest or self._lowest[0] != number:
+            return None
+        heappop(self._lowest)
+        message = self.by_number.pop(number)
+        self.size_bytes -= size_of(message)
+        if not self._lowest:
+            self._arrivals.clear()
         return message
 
     def first(self) -> int:
         """Return the lowest number held."""
-        return min(self.by_number)
+        return self._lowest[0]
+
+    def since(self) -> float:
+        """Return when the one that is held longest came."""
+        arrivals = self._arrivals
+        while arrivals[0][1] not in self.by_number:
+            arrivals.popleft()
+        return arrivals[0][0]
+
+    def take_older(self, than: float) -> list[Message]:
+        """Give back what came at that time or before, in the order in which it came."""
+        messages = []
+        while self.by_number and self.since() <= than:
+            message = self.by_number.pop(self._arrivals.popleft()[1])
+            self.size_bytes -= size_of(message)
+            messages.append(message)
+        if messages:
+            self._lowest = sorted(self.by_number)
+        return messages
 
     def take_all(self) -> list[Message]:
         """Give back all, by number."""
         messages = [self.by_number[number] for number in sorted(self.by_number)]
         self.by_number.clear()
+        self._lowest.clear()
+        self._arrivals.clear()
         self.size_bytes = 0
         return messages
+
+
+class Track:
+    """A run of numbers: which comes next, what is ahead of it, what was given up."""
+
+    def __init__(self) -> None:
+        self.next = NOWHERE
+        self.first = NOWHERE
+        """Number of the last Start that passed: what is below is of older series."""
+        self.held = Held()
+        self._lost = Lost()
+
+    def begin(self, number: int) -> None:
+        """Go on from a number; nothing must be held."""
+        self.next = self.first = number
+        self._lost = Lost()
+
+    def admit(
+        self, number: int, message: Message, now: float, max_gap: int
+    ) -> StrayKind | None:
+        """Hold a message; or return why there is no place for it."""
+        if number < self.next:
+            return self.kind_below(number)
+        if number in self.held:
+            return "duplicate"
+        if number - self.next > max_gap:
+            return "rejected"
+        self.held.add(number, message, now)
+        return None
+
+    def kind_below(self, number: int) -> StrayKind:
+        """Return what an image below the next number is."""
+        if number < self.first:
+            return "stale"
+        return "late" if number in self._lost else "duplicate"
+
+    def drain(self, out: list[Message]) -> None:
+        """Pass on what is held up to the next gap."""
+        pop = self.held.pop_if_first
+        while (message := pop(self.next)) is not None:
+            if type(message) is Start:
+                self.first = self.next
+            out.append(message)
+            self.next += 1
+
+    def give_up_gap(self, out: list[Message]) -> None:
+        """Take the oldest gap for lost; what is held must not be empty."""
+        first = self.held.first()
+        self._lost.add(self.next, first)
+        self.next = first
+        self.drain(out)
+
+    def give_up_all(self, out: list[Message]) -> None:
+        """Take every gap for lost."""
+        while self.held:
+            self.give_up_gap(out)
+
+    def run_timer(self, now: float, timeout: float, out: list[Message]) -> None:
+        """Take for lost what others overtook so long ago."""
+        while self.held and now - self.held.since() >= timeout:
+            self.give_up_gap(out)

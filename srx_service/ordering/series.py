@@ -4,28 +4,43 @@ from collections import deque
 from collections.abc import Sequence
 
 from srx_service.messages import End, Image, Message, Start
-from srx_service.ordering.holding import Clock, Held, Lost
-from srx_service.ordering.limits import Limits, Stray, StrayKind
+from srx_service.ordering.holding import Clock, Held, Track
+from srx_service.ordering.limits import Limits, Stray
 
 OVER_KEPT = 64
 """Ids of series that are over and still known as stale."""
+WAITING_KEPT = 64
+"""Series that wait for their Start or their turn; one more makes room at once."""
 
 
 class _Series:
     """One series on its way: what came of it so far."""
 
-    def __init__(self, start: Start | None, now: float) -> None:
-        self.start = start
-        self.next = 0
-        self.held = Held()
-        self.lost = Lost()
+    def __init__(self, now: float) -> None:
+        self.start: Start | None = None
         self.end: End | None = None
+        self.track = Track()
+        self.track.begin(0)
         self.since = now
-        """When its Start came; from its End on, when that came."""
+        """When the first of it came; from its End on, when that came."""
+
+    @property
+    def is_complete(self) -> bool:
+        """True when its End came and no image can be missing."""
+        announced = self.start.announced if self.start is not None else None
+        return (
+            self.end is not None
+            and announced is not None
+            and self.track.next >= announced
+        )
 
 
 class SeriesOrdering:
-    """Orders by (series, frame): the Start before frame 0, arrival never numbers."""
+    """Orders by (series, frame): the Start before frame 0, arrival never numbers.
+
+    One series is open at a time. On several connections others wait: for their Start,
+    or until the open one is over.
+    """
 
     def __init__(self, limits: Limits, *, connections: int = 1) -> None:
         self._limits = limits
@@ -33,6 +48,9 @@ class SeriesOrdering:
         self._clock = Clock()
         self._open: _Series | None = None
         self._open_id: int | None = None
+        self._below = Held()
+        """Of the id that is open, below its next frame: late, or ahead of the Start of
+        another series with that id. On several connections only."""
         self._waiting: dict[int, _Series] = {}
         self._over: deque[int] = deque(maxlen=OVER_KEPT)
         self._strays: list[Stray] = []
@@ -41,15 +59,14 @@ class SeriesOrdering:
     def is_waiting(self) -> bool:
         """See Ordering."""
         series = self._open
-        return bool(self._waiting) or (
-            series is not None and bool(series.held or series.end)
-        )
+        if series is not None and (series.track.held or series.end):
+            return True
+        return bool(self._waiting or self._below)
 
     @property
     def held_bytes(self) -> int:
         """See Ordering."""
-        held = sum(series.held.size_bytes for series in self._waiting.values())
-        return held + (self._open.held.size_bytes if self._open else 0)
+        return sum(held.size_bytes for held in self._all_held())
 
     def take_strays(self) -> list[Stray]:
         """See Ordering."""
@@ -67,18 +84,27 @@ class SeriesOrdering:
             if (
                 series is not None
                 and type(message) is Image
-                and message.number == series.next
+                and message.number == series.track.next
                 and message.series == self._open_id
             ):
                 out.append(message)
-                series.next += 1
-                if series.held:
-                    self._drain(series, out)
+                series.track.next += 1
+                if series.track.held.by_number:
+                    series.track.drain(out)
             else:
                 self._out_of_turn(message, out)
         if self.is_waiting:
             self._run_timers(out)
         return out
+
+    def release(self) -> list[Message]:
+        """See Ordering."""
+        out: list[Message] = []
+        if self._open is not None:
+            self._open.track.give_up_all(out)
+        return out
+
+    # -- messages ---------------------------------------------------------------------
 
     def _out_of_turn(self, message: Message, out: list[Message]) -> None:
         match message:
@@ -88,155 +114,176 @@ class SeriesOrdering:
                 self._image(message, out)
             case End():
                 self._end(message, out)
+        self._bound(out)
 
     def _start(self, start: Start, out: list[Message]) -> None:
         identifier = start.series or 0
-        if self._open is not None and not self._single:
-            if identifier == self._open_id and self._open.next == 0:
-                return  # the same header twice
-            if self._open.end is None or identifier != self._open_id:
-                early = self._waiting.get(identifier)
-                if early is None:
-                    early = self._waiting[identifier] = _Series(start, self._clock.now)
-                early.start = start
-                return
-        self._close(out)
-        self._open_series(identifier, start, out)
-
-    def _open_series(self, identifier: int, start: Start, out: list[Message]) -> None:
-        series = self._waiting.pop(identifier, None) or _Series(start, self._clock.now)
-        series.start = start
-        self._open, self._open_id = series, identifier
-        if identifier in self._over:
-            self._over.remove(identifier)
-        out.append(start)
-        self._drain(series, out)
-        if series.end is not None:
-            self._end_seen(series, out)
+        is_again = identifier == self._open_id
+        if self._open is None or self._single or is_again:
+            early = self._below.take_all() if is_again else []
+            self._close(out)
+            self._of(identifier).start = start
+            self._open_series(identifier, out)
+            for image in early:
+                self._out_of_turn(image, out)
+        else:
+            self._of(identifier).start = start
 
     def _image(self, image: Image, out: list[Message]) -> None:
-        identifier, number = image.series or 0, image.number
+        identifier, number, now = image.series or 0, image.number, self._clock.now
+        is_of_open = self._open is not None and identifier == self._open_id
         if number is None:
             self._strays.append(Stray("rejected", image))
-        elif self._open is not None and identifier == self._open_id:
-            self._of_series(self._open, number, image)
-            self._drain(self._open, out)
-            self._bound(self._open, out)
-        elif identifier in self._waiting:
-            self._of_series(self._waiting[identifier], number, image)
-            self._bound_early(identifier)
-        elif self._single:
-            self._strays.append(Stray(self._unknown(identifier), image))
+        elif self._single and not is_of_open:
+            self._strays.append(self._without_series(image))
         else:
-            early = self._waiting[identifier] = _Series(None, self._clock.now)
-            early.held.add(number, image, self._clock.now)
-
-    def _unknown(self, identifier: int) -> StrayKind:
-        return "stale" if identifier in self._over else "orphan"
-
-    def _of_series(self, series: _Series, number: int, image: Image) -> None:
-        if number < series.next:
-            self._strays.append(Stray(series.lost.take(number), image))
-        elif number in series.held:
-            self._strays.append(Stray("duplicate", image))
-        elif number - series.next > self._limits.max_gap:
-            self._strays.append(Stray("rejected", image))
-        else:
-            series.held.add(number, image, self._clock.now)
-
-    def _bound(self, series: _Series, out: list[Message]) -> None:
-        while series.held.size_bytes > self._limits.limit_bytes:
-            self._give_up_gap(series, out)
-
-    def _bound_early(self, identifier: int) -> None:
-        series = self._waiting[identifier]
-        if series.held.size_bytes > self._limits.limit_bytes and series.start is None:
-            self._forget(identifier)
-
-    def _forget(self, identifier: int) -> None:
-        kind = self._unknown(identifier)
-        for message in self._waiting.pop(identifier).held.take_all():
-            if isinstance(message, Image):
-                self._strays.append(Stray(kind, message))
+            track = self._of(identifier).track
+            kind = track.admit(number, image, now, self._limits.max_gap)
+            is_below = is_of_open and number < track.next and not self._single
+            if is_below and number not in self._below:
+                self._below.add(number, image, now)
+            elif kind is not None:
+                self._strays.append(Stray(kind, image))
+            elif is_of_open:
+                track.drain(out)
 
     def _end(self, end: End, out: list[Message]) -> None:
         identifier = end.series or 0
+        is_of_open = self._open is not None and identifier == self._open_id
+        is_new = not self._single and (
+            identifier in self._waiting or identifier not in self._over
+        )
+        if not (is_of_open or is_new):
+            return  # one more End is harmless
+        series = self._of(identifier)
+        if series.end is None:
+            series.end = end
+            if is_of_open:
+                self._end_seen(series, out)
+
+    def _of(self, identifier: int) -> _Series:
         if self._open is not None and identifier == self._open_id:
-            if self._open.end is None:
-                self._open.end = end
-                self._end_seen(self._open, out)
-        elif identifier in self._waiting and self._waiting[identifier].end is None:
-            self._waiting[identifier].end = end
+            return self._open
+        if identifier not in self._waiting:
+            self._waiting[identifier] = _Series(self._clock.now)
+        return self._waiting[identifier]
+
+    def _without_series(self, image: Image) -> Stray:
+        is_over = (image.series or 0) in self._over
+        return Stray("stale" if is_over else "orphan", image)
+
+    # -- series -----------------------------------------------------------------------
+
+    def _open_series(self, identifier: int, out: list[Message]) -> None:
+        series = self._waiting.pop(identifier)
+        assert series.start is not None
+        self._open, self._open_id = series, identifier
+        if identifier in self._over:
+            self._over.remove(identifier)
+        out.append(series.start)
+        series.track.drain(out)
+        if series.end is not None:
+            self._end_seen(series, out)
 
     def _end_seen(self, series: _Series, out: list[Message]) -> None:
         series.since = self._clock.now
-        announced = series.start.announced if series.start else None
-        is_complete = announced is not None and series.next >= announced
-        if self._single or is_complete:
+        if self._single or series.is_complete:
             self._close(out)
             self._open_next(out)
 
-    def _drain(self, series: _Series, out: list[Message]) -> None:
-        while series.held:
-            message = series.held.pop(series.next)
-            if message is None:
-                return
-            series.held.since = self._clock.now
-            out.append(message)
-            series.next += 1
-
-    def _give_up_gap(self, series: _Series, out: list[Message]) -> None:
-        if not series.held:
-            return
-        first = series.held.first()
-        series.lost.add(series.next, first)
-        series.next = first
-        self._drain(series, out)
-
     def _close(self, out: list[Message]) -> None:
         """End the open series: what is held passes, its gaps are given up."""
-        series = self._open
-        if series is None:
+        series, identifier = self._open, self._open_id
+        if series is None or identifier is None:
             return
-        while series.held:
-            self._give_up_gap(series, out)
+        series.track.give_up_all(out)
         if series.end is not None:
             out.append(series.end)
-        if self._open_id is not None:
-            self._over.append(self._open_id)
+        self._turn_away(self._below.take_all())
+        self._over.append(identifier)
         self._open, self._open_id = None, None
 
-    def _open_next(self, out: list[Message]) -> None:
-        for identifier, series in list(self._waiting.items()):
-            if series.start is not None:
-                self._open_series(identifier, series.start, out)
-                return
+    def _turn_away(self, below: list[Message]) -> None:
+        """Of the open series, after their place was taken or given up."""
+        assert self._open is not None or not below
+        for image in below:
+            if self._open and isinstance(image, Image) and image.number is not None:
+                kind = self._open.track.kind_below(image.number)
+                self._strays.append(Stray(kind, image))
+
+    def _followers(self) -> list[int]:
+        """Ids of the series that have their Start and wait for their turn."""
+        return [k for k, series in self._waiting.items() if series.start is not None]
+
+    def _open_next(self, out: list[Message]) -> bool:
+        # the lower id first: Starts that come so close overtake one another, too
+        identifier = min(self._followers(), default=None)
+        if self._open is not None or identifier is None:
+            return False
+        self._open_series(identifier, out)
+        return True
+
+    def _forget(self, identifier: int) -> None:
+        """Turn away what came of a series that has no Start."""
+        for message in self._waiting.pop(identifier).track.held.take_all():
+            if isinstance(message, Image):
+                self._strays.append(self._without_series(message))
+
+    # -- bounds and time --------------------------------------------------------------
+
+    def _all_held(self) -> list[Held]:
+        held = [series.track.held for series in self._waiting.values()]
+        if self._open is not None:
+            held.append(self._open.track.held)
+        held.append(self._below)
+        return held
+
+    def _is_full(self) -> bool:
+        if len(self._waiting) > WAITING_KEPT:
+            return True
+        limit = self._limits.limit_bytes
+        for held in self._all_held():
+            limit -= held.weight
+        return limit < 0
+
+    def _bound(self, out: list[Message]) -> None:
+        """Make room: the oldest gap first, then the open series for its followers."""
+        while self._is_full():
+            if self._below:
+                self._turn_away(self._below.take_all())
+            elif self._open is not None and self._open.track.held:
+                self._open.track.give_up_gap(out)
+            elif self._followers():
+                self._close(out)
+                self._open_next(out)
+            else:
+                self._forget(next(iter(self._waiting)))
 
     def _run_timers(self, out: list[Message]) -> None:
-        now, limits, series = self._clock.now, self._limits, self._open
+        now, timeout = self._clock.now, self._limits.gap_timeout_s
+        self._turn_away(self._below.take_older(now - timeout))
+        series = self._open
         if series is not None:
-            self._run_gap_timer(series, out)
+            series.track.run_timer(now, timeout, out)
             if self._is_over(series):
                 self._close(out)
-        if self._open is None:
-            self._open_next(out)
+        self._open_next(out)
         for identifier, early in list(self._waiting.items()):
-            if early.start is None and now - early.since >= limits.gap_timeout_s:
+            if early.start is None and now - early.since >= timeout:
                 self._forget(identifier)
-
-    def _run_gap_timer(self, series: _Series, out: list[Message]) -> None:
-        now = self._clock.now
-        if series.held and now - series.held.since >= self._limits.gap_timeout_s:
-            self._give_up_gap(series, out)
-            series.held.since = now
 
     def _is_over(self, series: _Series) -> bool:
         """An End is final once nothing is missing and nothing came for a while."""
-        followers = [s for s in self._waiting.values() if s.start is not None]
-        if series.end is None and not followers:
+        followers = self._followers()
+        if series.is_complete:
+            return True
+        if series.end is not None:
+            begun = series.since
+        elif followers:
+            begun = self._waiting[followers[0]].since
+        else:
             return False
-        begun = series.since if series.end is not None else followers[0].since
         waited = self._clock.now - begun
-        if series.held:
+        if series.track.held:
             return waited >= self._limits.gap_timeout_s
         return waited >= self._limits.end_grace_s

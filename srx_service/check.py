@@ -1,0 +1,105 @@
+"""What deserves a look in a configuration that is not wrong in itself."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from srx_service.config import DetectorConfig
+from srx_service.errors import ConfigError
+
+PIPELINE_KEYS = ("compress", "rotate", "mask", "tot")
+NO_SWMR = ("nfs", "cifs", "smb", "9p", "fuse.sshfs")
+"""File systems whose writes do not become visible in the order they were made, which
+HDF5's single-writer-multiple-reader mode needs."""
+MOUNTS = Path("/proc/mounts")
+
+
+def notes(entries: Mapping[str, DetectorConfig]) -> list[str]:
+    """Return what a person should look at, one a line; nothing of it is an error."""
+    found = [
+        f"{name}: {note}"
+        for name, config in entries.items()
+        for note in [*_pipeline(config), *_connections(config), *_write_root(config)]
+    ]
+    return [*found, *_unconfined(entries), *_shared_ports(entries)]
+
+
+def problems(entries: Mapping[str, DetectorConfig]) -> list[str]:
+    """Return what stops an entry on this machine: classes that cannot be imported."""
+    found: list[str] = []
+    for name, config in entries.items():
+        try:
+            _ = config.decoder_class, config.transform_class
+        except ConfigError as error:
+            found.append(f"{name}: {error}")
+    return found
+
+
+def file_system(path: Path, mounts: str) -> str:
+    """Return the type of the file system that a path lies on.
+
+    Args:
+        path: It need not exist; what matters is the mount point above it.
+        mounts: The text of /proc/mounts.
+    """
+    best, kind = Path("/"), ""
+    resolved = path.resolve()
+    for line in mounts.splitlines():
+        _, point, mounted, *_ = line.split(" ")
+        # Blanks in mount points are written as octal escapes, see fstab(5).
+        mount = Path(point.replace("\\040", " "))
+        if resolved.is_relative_to(mount) and len(mount.parts) >= len(best.parts):
+            best, kind = mount, mounted
+    return kind
+
+
+def _pipeline(config: DetectorConfig) -> Iterator[str]:
+    if config.pipeline is None:
+        for key in PIPELINE_KEYS:
+            if key in config.model_fields_set:
+                yield f"{key} has no effect without a pipeline"
+
+
+def _connections(config: DetectorConfig) -> Iterator[str]:
+    if config.socket == "sub" and config.connections > 1:
+        yield "nworkers has no effect with `socket: sub`: every connection gets it all"
+
+
+def _write_root(config: DetectorConfig) -> Iterator[str]:
+    root = config.write_root
+    if root is None:
+        return
+    if not root.is_dir():
+        yield f"write_root {root} is no directory on this machine"
+    elif not os.access(root, os.W_OK | os.X_OK):
+        yield f"write_root {root} is not writable for this user"
+    kind = file_system(root, MOUNTS.read_text()) if MOUNTS.exists() else ""
+    if kind.startswith(NO_SWMR):
+        yield (
+            f"write_root {root} is on {kind}: readers of a file that is still written "
+            "may see broken data (HDF5 SWMR needs ordered writes: a local disk, GPFS, "
+            "Lustre)"
+        )
+
+
+def _unconfined(entries: Mapping[str, DetectorConfig]) -> Iterator[str]:
+    names = [name for name, config in entries.items() if config.write_root is None]
+    if names:
+        yield (
+            f"no write_root in {', '.join(names)}: the stream may name any file there, "
+            "and the HTTP API none"
+        )
+
+
+def _shared_ports(entries: Mapping[str, DetectorConfig]) -> Iterator[str]:
+    """Yield ports of several entries: fine on different machines, and only there."""
+    names_by_port: dict[int, list[str]] = {}
+    for name, config in entries.items():
+        for port in {config.forward_port, config.api_port} - {0}:
+            names_by_port.setdefault(port, []).append(name)
+    for port, names in sorted(names_by_port.items()):
+        if len(names) > 1:
+            yield (
+                f"port {port} is used by {', '.join(names)}: they cannot run on the "
+                "same machine"
+            )

@@ -1,0 +1,282 @@
+"""detectors.yaml as types: a stream's way in, its ways out, and every bound between.
+
+Keys that the predecessor had keep their names in the file (`dcu_host_purple`) and have
+a better one in code (`hosts`); all other keys are called the same in both.
+"""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from srx_service import config_file, endpoints
+from srx_service.config_types import (
+    AbsolutePath,
+    DatasetPath,
+    FillValue,
+    Hosts,
+    ListenPort,
+    Mask,
+    Mode,
+    Ports,
+    Size,
+    check_class,
+)
+from srx_service.errors import ConfigError
+from srx_service.protocols import DECODERS, Decoder
+from srx_service.transforms import TRANSFORMS, Transform
+
+_T = TypeVar("_T")
+MIB = 1 << 20
+
+
+def _check_decoder(name: str) -> str:
+    return check_class(name, sorted(DECODERS), "protocol")
+
+
+def _check_transform(name: str) -> str:
+    return check_class(name, sorted(TRANSFORMS), "transform")
+
+
+class DetectorConfig(BaseModel):
+    """One entry of detectors.yaml: a detector and the service that receives it."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        validate_by_name=True,
+        validate_by_alias=True,
+        use_attribute_docstrings=True,
+    )
+
+    # -- the source
+    decoder: Annotated[str, AfterValidator(_check_decoder)] = Field(alias="class")
+    """The protocol of the stream: a name such as "Eiger" (DECTRIS stream v1) or
+    "Detector" (the generic stream), or `package.module:Class` for one of your own."""
+    hosts: Hosts = Field(alias="dcu_host_purple")
+    """Host or address of the detector control unit, or a list of them: "172.16.1.5"."""
+    ports: Ports = Field(default=(), alias="dcu_port_purple")
+    """TCP port to connect to, or a list, one for each host; null: the protocol's own
+    (9999 for "Detector" and "Eiger")."""
+    socket: Literal["pull", "sub"] | None = None
+    """ZeroMQ socket to connect with; null: as the protocol needs it."""
+    connections: int = Field(default=1, ge=1, le=64, alias="nworkers")
+    """Parallel ZeroMQ connections to each endpoint; 8 for an Eiger2 at full rate. With
+    `socket: sub` always 1."""
+
+    # -- what is done to the images
+    pipeline: Annotated[str, AfterValidator(_check_transform)] | None = None
+    """The transform that every image goes through: a name of the table of transforms or
+    `package.module:Class`; null: none."""
+    transform_workers: PositiveInt | None = None
+    """Threads for transforms; null: as many as `nworkers`."""
+    compress: bool = True
+    """Compress with bitshuffle and LZ4 after the pipeline."""
+    rotate: bool = False
+    """The pipeline turns every image by 90 degrees, clockwise."""
+    mask: Mask = None
+    """A rectangle that the pipeline sets to -1, in pixels after the rotation, slowest
+    axis first, ends excluded: [[0, 195], [487, 981]]."""
+    tot: str | None = None
+    """Path of an .npz file whose `tot_to_energy_tensor` (rows, columns, counts) turns
+    time over threshold into energy."""
+
+    # -- order and loss
+    gap_timeout: NonNegativeFloat | None = None
+    """In seconds: a frame that others have overtaken is waited for so long, then it is
+    missing; null: 2 for `pull`, 0 for `sub`, where one connection keeps the order."""
+    end_grace: NonNegativeFloat = 0.2
+    """In seconds: with several connections an end is final when nothing has come for so
+    long."""
+    idle_timeout: PositiveFloat | None = None
+    """In seconds: a series that is silent for so long has failed; null: never. An
+    acquisition may set its own."""
+    drain_timeout: NonNegativeFloat = 1.0
+    """In seconds: an arm request waits at most so long for the sockets to be empty, so
+    that older frames cannot be taken for new ones."""
+    max_gap: PositiveInt = 1_000_000
+    """In frames: a jump ahead by more is a broken counter, not a loss."""
+    missing: Literal["fill", "skip"] | None = None
+    """With "fill" a missing frame leaves a row of `fill_value`, so that row k stays
+    event k; with "skip" rows stand close together; null: "fill"."""
+    fill_value: FillValue = None
+    """Pixels of a missing frame; null: the largest unsigned number, -1 for signed types
+    and NaN for floats."""
+
+    # -- the file
+    dataset: DatasetPath = Field(alias="dset_name")
+    """HDF5 path of the images (frame, y, x): "/entry/instrument/eiger/data"."""
+    frames_per_chunk: PositiveInt | Literal["auto"] = 1
+    """Frames in an HDF5 chunk; "auto" joins small uncompressed frames."""
+    flush_interval: PositiveFloat = 0.5
+    """In seconds: what is written becomes visible to readers, and survives a kill of
+    the service, after at most so long."""
+    fsync: Literal["never", "close", "flush"] = "close"
+    """When the disk itself has to confirm: "never", once when a file is "close"d, or at
+    every "flush". Only a loss of power makes a difference."""
+    write_root: AbsolutePath | None = None
+    """Directory under which files may be written, absolute: "/data/visitors". null: the
+    stream's file names are taken as they are, and the HTTP API cannot name a file."""
+    file_mode: Mode = 0o644
+    """Permissions of new files: "0o640"."""
+    dir_mode: Mode = 0o755
+    """Permissions of new directories: "0o2770"."""
+    state_dir: AbsolutePath | None = None
+    """Directory of the list of open files, from which files are repaired after a crash;
+    null: `$XDG_STATE_HOME/srx`, or ~/.local/state/srx."""
+
+    # -- live processing
+    forward_port: ListenPort = Field(alias="data_port")
+    """TCP port of the secondary port, where live processing gets every image (PUSH);
+    0: any free one."""
+    on_slow_client: Literal["drop", "wait"] = "drop"
+    """When a client of the secondary port is too slow: "drop" images for it, or "wait",
+    which holds up writing and finally the detector."""
+    forward_limit: Size = 256 * MIB
+    """In bytes: what may wait for clients of the secondary port."""
+
+    # -- HTTP
+    api_host: str = "0.0.0.0"
+    """Address that the HTTP interface listens on; "127.0.0.1": this machine only."""
+    api_port: ListenPort = 5000
+    """TCP port of the HTTP interface; 0: any free one."""
+    protect_reads: bool = False
+    """With an API token set: ask for it on requests that only read, too."""
+
+    # -- bounds
+    buffer_limit: Size = 1024 * MIB
+    """In bytes: all that waits between the sockets and the file. When it is full,
+    reading stops and the detector buffers."""
+    reorder_limit: Size = 128 * MIB
+    """In bytes: what may wait for an overtaken frame; when it is full, the oldest gap
+    is missing at once."""
+    shutdown_timeout: NonNegativeFloat = 10.0
+    """In seconds: what is queued is written for at most so long after SIGTERM."""
+
+    @property
+    def decoder_class(self) -> type[Decoder]:
+        """The class that `class:` names.
+
+        Raises:
+            ConfigError: It is a site's own and cannot be imported.
+        """
+        return _plug_in("class", self.decoder, DECODERS)
+
+    @property
+    def transform_class(self) -> type[Transform] | None:
+        """The class that `pipeline:` names; None without one.
+
+        Raises:
+            ConfigError: It is a site's own and cannot be imported.
+        """
+        if self.pipeline is None:
+            return None
+        return _plug_in("pipeline", self.pipeline, TRANSFORMS)
+
+    @property
+    def socket_type(self) -> Literal["pull", "sub"]:
+        """The kind of ZeroMQ socket, the protocol's own where none is chosen."""
+        return self.socket or self.decoder_class.socket
+
+    @property
+    def gap_timeout_s(self) -> float:
+        """How long an overtaken frame is waited for, in seconds."""
+        if self.gap_timeout is not None:
+            return self.gap_timeout
+        return 2.0 if self.socket_type == "pull" else 0.0
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """What to connect to, one for each detector module or control unit.
+
+        Raises:
+            ConfigError: As `decoder_class`.
+        """
+        return endpoints.pair(self.hosts, self.ports or self.decoder_class.ports)
+
+    def public(self) -> dict[str, Any]:
+        """Return all of it by the file's names, for people to see.
+
+        Nothing here is secret: tokens come from the environment, see `Settings`.
+        """
+        return self.model_dump(mode="json", by_alias=True)
+
+    @model_validator(mode="after")
+    def _check_ports(self) -> Self:
+        known = DECODERS.get(self.decoder)
+        ports = self.ports or (known.ports if known else ())
+        own = {"data_port": self.forward_port, "api_port": self.api_port}
+        if problems := endpoints.problems(self.hosts, ports, own):
+            raise PydanticCustomError("ports", "{text}", {"text": "; ".join(problems)})
+        return self
+
+
+def _plug_in(key: str, name: str, table: Mapping[str, _T]) -> _T:
+    if name in table:
+        return table[name]
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"{key}: {name}: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a running service takes from its environment instead of from the file."""
+
+    state_dir: Path
+    """Where the list of open files is kept."""
+    api_token: str | None = field(default=None, repr=False)
+    """Bearer token that requests must carry; None: none is asked for."""
+    log_level: str = "INFO"
+    """One of logging's names."""
+
+
+def load(path: Path) -> dict[str, DetectorConfig]:
+    """Read and check all entries of a file.
+
+    Raises:
+        ConfigError: Names every problem of the file, one a line.
+    """
+    document = config_file.read(path)
+    entries = {
+        name: config_file.validate(document, name, DetectorConfig)
+        for name in document.entries
+    }
+    document.raise_problems()
+    return {name: entry for name, entry in entries.items() if entry is not None}
+
+
+def load_one(path: Path, name: str) -> DetectorConfig:
+    """Read one entry; what is wrong with the others does not matter.
+
+    Raises:
+        ConfigError: There is no such entry, or something is wrong with it.
+    """
+    document = config_file.read(path)
+    if name not in document.entries:
+        names = [str(known) for known in document.entries]
+        raise ConfigError(
+            f"{path}: no entry {name!r}{config_file.nearest(name, names)}; "
+            f"there are: {', '.join(names)}"
+        )
+    entry = config_file.validate(document, name, DetectorConfig)
+    document.raise_problems(name)
+    assert entry is not None
+    return entry

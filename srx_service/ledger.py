@@ -1,0 +1,153 @@
+"""What the writer counts of one acquisition: what became of each image it was given.
+
+Images count as written once they are durable. Every image is in one count, also where
+the storage fails in the midst of a batch.
+"""
+
+import logging
+from typing import Literal, NamedTuple
+
+from srx_service.acquisitions import COUNTS, Acquisition
+from srx_service.orders import Holes, LossReason, Rewind, Rows, Tally
+from srx_service.pixels import Rejected
+
+logger = logging.getLogger(__name__)
+
+
+class _Hole(NamedTuple):
+    """Empty rows, from `row` to before `stop`."""
+
+    row: int
+    stop: int
+    reason: LossReason
+
+
+class Ledger:
+    """The writer's share of the counts. Used by its thread alone."""
+
+    def __init__(self, acquisition: Acquisition) -> None:
+        self.acquisition = acquisition
+        self._counts = acquisition.counts
+        self._unflushed = 0
+        self._lost_as: Literal["unsaved", "rejected"] = "unsaved"
+        self._holes: list[_Hole] = []
+        """Rows that are empty, for a rewind."""
+
+    def refuse(self) -> None:
+        """From here on images are rejected: they may not go into the file."""
+        self._lost_as = "rejected"
+
+    def lost(self, count: int) -> None:
+        """Count images that have no file to go into."""
+        if self._lost_as == "rejected":
+            self._counts.rejected += count
+        else:
+            self._counts.unsaved += count
+
+    def wrote(self, order: Rows, kept: int, rejected: Rejected) -> None:
+        """Count images that are in the file, though not yet durable.
+
+        Args:
+            order: What was to be written.
+            kept: How many of its rows are there.
+            rejected: Which of these are empty, and why.
+        """
+        self.acquisition.rows_written = order.row + kept
+        self._unflushed += kept - len(rejected)
+        if not rejected:
+            return
+        if self._counts.rejected == 0:
+            index, cause = rejected[0]
+            text = "acquisition %s: frame %d is rejected: it %s"
+            frame = order.images[index].frame
+            logger.warning(text, self.acquisition.id, frame, cause)
+        self._counts.rejected += len(rejected)
+        for index, _ in rejected:
+            self._note_hole(order.row + index, 1, "rejected")
+
+    def missed(self, order: Holes) -> None:
+        """Count places that no image came for, or one that could not be read."""
+        if order.reason == "missing":
+            self._counts.missing += order.count
+        else:
+            self._counts.rejected += order.count
+        if order.row is not None:
+            self._note_hole(order.row, order.count, order.reason)
+
+    def _note_hole(self, row: int, count: int, reason: LossReason) -> None:
+        if self.acquisition.origin == "stream":  # these are never rewound
+            return
+        last = self._holes[-1] if self._holes else None
+        if last is not None and last.stop == row and last.reason == reason:
+            self._holes[-1] = _Hole(last.row, row + count, reason)
+        else:
+            self._holes.append(_Hole(row, row + count, reason))
+
+    def left_empty(self, order: Holes) -> None:
+        """Note that the rows of a loss are in the file."""
+        if order.row is not None:
+            self.acquisition.rows_written = order.row + order.count
+
+    def tally(self, order: Tally) -> None:
+        """Count images that take no row."""
+        if order.name == "discarded":
+            self._counts.discarded += order.count
+        else:
+            self._counts.unsaved += order.count
+
+    def durable(self) -> None:
+        """Count what was in the file as written: it survives from here on."""
+        self._counts.written += self._unflushed
+        self._unflushed = 0
+        self.acquisition.rows = self.acquisition.rows_written
+
+    def not_durable(self) -> None:
+        """Count what was in the file as lost: it could not be flushed."""
+        self.lost(self._unflushed)
+        self._unflushed = 0
+        self.acquisition.rows_written = self.acquisition.rows
+
+    def taken_back(self, order: Rewind) -> None:
+        """Count images as rewound; a place that was lost is open again."""
+        counts = self._counts
+        counts.missing -= order.missing
+        counts.rejected -= order.rejected
+        counts.discarded -= order.discarded
+        missing, rejected = self._cut_holes(order.row)
+        counts.missing -= missing
+        counts.rejected -= rejected
+        rows = max(0, self.acquisition.rows_written - order.row)
+        images = rows - missing - rejected
+        counts.written -= images
+        returned = images + rejected + order.rejected + order.discarded
+        if order.is_stale:
+            counts.given_up += returned
+        else:
+            counts.rewound += returned
+        self.acquisition.rows_written -= rows
+        self.acquisition.rows = min(self.acquisition.rows, order.row)
+
+    def _cut_holes(self, row: int) -> tuple[int, int]:
+        """Forget the holes from a row on; return how many, by reason."""
+        gone = {"missing": 0, "rejected": 0}
+        while self._holes and self._holes[-1].stop > row:
+            hole = self._holes.pop()
+            first = max(hole.row, row)
+            gone[hole.reason] += hole.stop - first
+            if first > hole.row:
+                self._holes.append(hole._replace(stop=first))
+        return gone["missing"], gone["rejected"]
+
+    def settle(self) -> None:
+        """Count the tail that never came."""
+        expected, counts = self.acquisition.expected, self._counts
+        if expected is not None:
+            there = counts.written + self._unflushed + counts.discarded
+            lost = counts.rejected + counts.missing + counts.unsaved
+            counts.short = max(0, expected - there - lost)
+
+    def row(self) -> list[int]:
+        """Return the counts for the file: what is in it counts as written there."""
+        counts = self._counts.as_dict()
+        counts["written"] += self._unflushed
+        return [counts[name] for name in COUNTS]

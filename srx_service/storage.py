@@ -1,0 +1,246 @@
+"""The HDF5 file itself: locked, listed, made or opened, flushed, closed or given up.
+
+HDF5 cannot close a file whose storage refuses: it would write what is left first, and
+what it could not close is used again when it is already free (HDF5 2.0, H5D_close).
+Such a file is given up: HDF5 writes the rest to nowhere, the disk keeps what a kill
+would have left, and that is repaired as after a kill.
+"""
+
+import errno
+import logging
+import os
+import re
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Literal
+
+import h5py
+import msgspec
+
+from srx_service.errors import WriteError
+from srx_service.openfiles import OpenFiles
+from srx_service.pixels import H5_ERRORS
+
+logger = logging.getLogger(__name__)
+
+SWMR_SUPERBLOCK = 3
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+CLOSE_ATTEMPTS = 5
+"""The first ones fail: nowhere has no length, and a failed flush leaves traces."""
+IN_FILES = h5py.h5f.OBJ_DATASET | h5py.h5f.OBJ_GROUP | h5py.h5f.OBJ_ATTR
+_KEPT_OPEN: dict[Path, object] = {}
+"""Files that HDF5 could not even give up, and their objects: they must not be freed."""
+
+
+class Refused(WriteError):
+    """The file is not one that these frames may go into: they are rejected."""
+
+
+class FileOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How files are made: see the keys of the same names in detectors.yaml."""
+
+    file_mode: int | None = None
+    dir_mode: int | None = None
+    frames_per_chunk: int | Literal["auto"] = 1
+    fill_value: float | None = None
+    fsync: Literal["never", "close", "flush"] = "close"
+    version: str = ""
+    """Of the service, written beside the data."""
+
+
+class Storage:
+    """One HDF5 file, open for writing.
+
+    Args:
+        path: Where; missing folders are made.
+        owner: Id of the acquisition, for the list of open files.
+        options: How files are made.
+        open_files: The list.
+        append: An existing file is opened; else it must not exist.
+
+    Raises:
+        WriteError: It cannot be made or opened, or another process is writing it.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        owner: str,
+        options: FileOptions,
+        open_files: OpenFiles,
+        *,
+        append: bool,
+    ) -> None:
+        if path in _KEPT_OPEN:
+            raise WriteError(f"{path} could not be closed: restart the service first")
+        self.path = path
+        self._options = options
+        self._open_files = open_files
+        with told("cannot make", path), ExitStack() as guard:
+            self._make_folders()
+            self._lock = guard.enter_context(open_files.lock_file(path))
+            self.is_new = not (append and path.exists())
+            if self.is_new:
+                self._create()
+                guard.callback(path.unlink, missing_ok=True)
+            open_files.add(path, owner)
+            guard.callback(self._take_off_list)
+            self.file = self._open()
+            guard.pop_all()
+
+    def _make_folders(self) -> None:
+        missing = [folder for folder in self.path.parents if not folder.exists()]
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self._options.dir_mode is not None:
+            for folder in missing:
+                folder.chmod(self._options.dir_mode)
+
+    def _create(self) -> None:
+        # not left to HDF5, whose own exclusive create cannot be told from another's
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            if self._options.file_mode is not None:
+                os.fchmod(descriptor, self._options.file_mode)
+        finally:
+            os.close(descriptor)
+
+    def _open(self) -> h5py.File:
+        if self.path.stat().st_size == 0:
+            self.is_new = True  # another program may have made it, and left it empty
+            return h5py.File(self.path, "w", libver="latest")
+        with told("cannot append to", self.path, refused=True):
+            # a reader of the closed file would block HDF5's lock; ours is taken
+            return h5py.File(self.path, "r+", libver="latest", locking=False)
+
+    def _take_off_list(self) -> None:
+        try:
+            self._open_files.remove(self.path)
+        except OSError as error:  # one too many is listed: the next start looks at it
+            logger.warning("the list of open files cannot be written: %s", error)
+
+    def begin_swmr(self) -> bool:
+        """Let readers in; False where the file is too old for that."""
+        if self.file.id.get_create_plist().get_version()[0] < SWMR_SUPERBLOCK:
+            return False
+        self.file.flush()
+        self.file.swmr_mode = True
+        return True
+
+    def flush(self) -> None:
+        """Give all that was written to the operating system."""
+        self.file.flush()
+        if self._options.fsync == "flush":
+            self._sync()
+
+    def _sync(self) -> None:
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def close(self) -> None:
+        """Close it.
+
+        Raises:
+            WriteError: It could not be, and was given up; or it cannot be synced.
+        """
+        try:
+            with told("cannot close", self.path):
+                self.file.flush()  # when nothing is left to write, closing works
+                self.file.close()
+        except WriteError:
+            self.give_up()
+            raise
+        self._take_off_list()
+        self._lock.release()
+        if self._options.fsync != "never":
+            with told("cannot sync", self.path):
+                self._sync()
+
+    def give_up(self, *objects: object) -> None:
+        """Let go of it as it is on the disk now; it stays on the list of open files.
+
+        Args:
+            objects: Those that use its datasets.
+        """
+        self._cut_off()
+        for _ in range(CLOSE_ATTEMPTS):
+            with suppress(*H5_ERRORS):
+                self.file.close()
+            # a dataset that is still open HDF5 may have freed by half
+            if not self.file or h5py.h5f.get_obj_count(self.file.id, IN_FILES):
+                break
+        if self.file:
+            logger.error("%s: HDF5 keeps it open", self.path)
+            _KEPT_OPEN[self.path] = (self, objects)
+        self._lock.release()
+
+    def _cut_off(self) -> None:
+        """Let HDF5 write to nowhere what it still wants to write."""
+        if self.file:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nowhere, self.file.id.get_vfd_handle())
+            os.close(nowhere)
+
+    def discard(self) -> None:
+        """Undo the making of a file that holds nothing yet; leave one that exists."""
+        if self.is_new:
+            self.give_up()
+            self.path.unlink(missing_ok=True)
+            self._take_off_list()
+            return
+        with suppress(WriteError):
+            self.close()
+
+
+class told:  # noqa: N801 - it reads as a verb: `with told("cannot flush", path):`
+    """Makes a WriteError with path and cause of what HDF5 and the system raise.
+
+    Args:
+        what: Could not be done.
+        path: Of the file.
+        refused: True where it is the file's fault: what is in it, not the storage.
+    """
+
+    def __init__(self, what: str, path: Path, *, refused: bool = False) -> None:
+        self._what = what
+        self._path = path
+        self._refused = refused
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, H5_ERRORS):
+            is_refused = self._refused and _errno(error) is None
+            text = f"{self._what} {self._path}: {_cause(error, self._path)}"
+            raise (Refused if is_refused else WriteError)(text) from error
+
+
+def _errno(error: BaseException) -> int | None:
+    """Return the system's error number; HDF5 tells it in its text, at times."""
+    number = getattr(error, "errno", None)
+    if number is None and (found := re.search(r"errno = (\d+)", str(error))):
+        number = int(found[1])
+    return number
+
+
+def _cause(error: BaseException, path: Path) -> str:
+    number = _errno(error)
+    if number == errno.EEXIST:
+        return "the file exists and is never overwritten; choose another name"
+    if number in FULL:
+        return f"{os.strerror(number)}: free space and start the next acquisition"
+    if number in FORBIDDEN:
+        return f"{os.strerror(number)}: the service's user may not write there"
+    if "is already open for" in str(error):
+        return f"its last writer did not close it; `srx repair {path}` does"
+    return " ".join(str(error).split()) or type(error).__name__
