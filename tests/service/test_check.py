@@ -1,0 +1,79 @@
+"""`srx check` points at what is allowed and yet deserves a look."""
+
+from pathlib import Path
+
+import pytest
+
+from srx_service import check
+from srx_service.config import DetectorConfig
+
+ENTRY = {
+    "class": "Eiger",
+    "dcu_host_purple": "dcu",
+    "data_port": 1,
+    "dset_name": "/e/d",
+}
+MOUNTS = """\
+/dev/sda1 / ext4 rw 0 0
+server:/export /data nfs4 rw 0 0
+scratch /data/fast gpfs rw 0 0
+tmpfs /mnt/two\\040words tmpfs rw 0 0
+"""
+
+
+def notes(**keys):
+    return "\n".join(check.notes({"x": DetectorConfig.model_validate(ENTRY | keys)}))
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/home/user", "ext4"),
+        ("/data", "nfs4"),
+        ("/data/visitors/new", "nfs4"),
+        ("/database", "ext4"),
+        ("/data/fast/x", "gpfs"),
+        ("/mnt/two words/x", "tmpfs"),
+    ],
+)
+def test_the_deepest_mount_point_tells_the_file_system(path, kind):
+    assert check.file_system(Path(path), MOUNTS) == kind
+
+
+def test_a_write_root_on_nfs_is_pointed_out(tmp_path, monkeypatch):
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"/dev/sda1 / ext4 rw 0 0\nserver:/x {tmp_path} nfs4 rw 0 0\n")
+    monkeypatch.setattr(check, "MOUNTS", mounts)
+    assert f"x: write_root {tmp_path} is on nfs4" in notes(write_root=str(tmp_path))
+
+
+def test_a_write_root_that_fits_is_no_word_worth(tmp_path):
+    assert notes(write_root=str(tmp_path)) == ""
+
+
+def test_a_write_root_that_is_not_there_is_pointed_out(tmp_path):
+    assert "is no directory on this machine" in notes(write_root=str(tmp_path / "no"))
+
+
+def test_no_write_root_is_pointed_out():
+    assert "no write_root in x: the stream may name any file there" in notes()
+
+
+def test_keys_without_effect_are_pointed_out():
+    assert "rotate has no effect without a pipeline" in notes(rotate=True)
+    assert "nworkers has no effect" in notes(nworkers=2, socket="sub")
+
+
+def test_ports_that_several_entries_share_are_pointed_out():
+    shared = DetectorConfig.model_validate(ENTRY)
+    assert (
+        "port 5000 is used by a, b: they cannot run on the same machine"
+        in check.notes({"a": shared, "b": shared})
+    )
+
+
+def test_a_class_that_cannot_be_imported_is_a_problem():
+    own = DetectorConfig.model_validate(ENTRY | {"class": "no.where:Own"})
+    assert check.problems({"x": own}) == [
+        "x: class: no.where:Own: No module named 'no'"
+    ]
