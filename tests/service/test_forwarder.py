@@ -250,11 +250,13 @@ def test_above_its_limit_images_are_dropped_and_headers_taken():
     assert [type(m) for m in forwarder._queue[-1][0]] == [Start, End]
 
 
-def test_above_its_limit_without_a_client_nothing_counts_as_dropped():
+def test_without_a_client_images_are_not_even_queued():
     forwarder, _ = make(clients=0)
     forwarder.put([image()], 1000)
-    forwarder.put([image()], 1000)
-    assert (forwarder.queued_bytes, forwarder.dropped_images) == (1000, 0)
+    forwarder.put(series(1), 1000)
+    assert (forwarder.queued_bytes, forwarder.dropped_images) == (0, 0)
+    kept = [type(m).__name__ for messages, _ in forwarder._queue for m in messages]
+    assert kept == ["Start", "End"]
 
 
 def test_sent_bytes_leave_the_queue():

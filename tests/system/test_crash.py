@@ -12,10 +12,17 @@ from tests.system.test_line import frames_in, newest, wait_for_rows
 
 
 @pytest.fixture
-def open_series(start_service, free_port, data):
+def entry(tmp_path, free_ports):
+    """Make an entry of detectors.yaml: one state_dir, another source each time."""
+    state = str(tmp_path / "state")
+    return lambda: {"dcu_port_purple": free_ports(), "state_dir": state}
+
+
+@pytest.fixture
+def open_series(start_service, entry, data):
     """A service in mid-series, with 50 durable frames, and its source."""
-    service = start_service({"dcu_port_purple": free_port})
-    with sender_on(free_port) as sender:
+    service = start_service(first := entry())
+    with sender_on(first["dcu_port_purple"]) as sender:
         sender.send(Start(filename=str(data / "a.h5")), *map(image, range(50)))
         wait_for_rows(service, 50)
         yield service, sender
@@ -32,13 +39,13 @@ def test_flushed_frames_survive_a_kill_and_can_be_read_at_once(open_series, data
 
 
 def test_the_next_start_repairs_what_a_kill_left_open(
-    open_series, start_service, data, free_ports
+    open_series, start_service, data, entry
 ):
     service, _ = open_series
     service.kill()
     with pytest.raises(OSError, match="already open"):
         h5py.File(data / "a.h5")
-    start_service({"dcu_port_purple": free_ports()})
+    start_service(entry())
     assert np.array_equal(frames_in(data / "a.h5"), expect(50))
 
 
@@ -64,12 +71,11 @@ def test_who_polls_while_the_service_stops_learns_how_it_ended(open_series):
     assert "aborted" in service.log.read_text()
 
 
-def test_a_repaired_file_is_appended_to(open_series, start_service, data, free_ports):
+def test_a_repaired_file_is_appended_to(open_series, start_service, data, entry):
     service, _ = open_series
     service.kill()
-    port = free_ports()
-    service = start_service({"dcu_port_purple": port})
-    with sender_on(port) as sender:
+    service = start_service(second := entry())
+    with sender_on(second["dcu_port_purple"]) as sender:
         sender.send(Start(filename=str(data / "a.h5")), image(50))
         wait_for_rows(service, 1)
     assert service.terminate() == 0
