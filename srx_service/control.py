@@ -16,6 +16,8 @@ from srx_service.routing import Router
 from srx_service.status import Status
 
 T = TypeVar("T")
+PIN_S = 1.0
+"""A pin is answered when its series is bound, or after so long."""
 PATIENCE_S = 10.0
 """A request is given up when the line has not taken it up for so long."""
 
@@ -169,6 +171,10 @@ class Control:
                 acquisition, expected=frames, series_id=series_id
             )
         )
+        if series_id is not None:
+            await self._wait_for(
+                acquisition, lambda: acquisition.series_id == series_id, PIN_S
+            )
         return acquisition.as_dict()
 
     async def stop(self, id: str, timeout_s: float) -> dict[str, Any]:

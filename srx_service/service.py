@@ -256,7 +256,7 @@ class Service:
         self._stopping.set()
 
     def _end(self, *line: threading.Thread) -> None:
-        """Once told to stop, end the line first: who polls still learns how it ended."""
+        """Once told to stop, end the line first: who polls learns how it ended."""
         self._stopping.wait()
         try:
             self._stop(*line)

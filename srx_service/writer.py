@@ -136,6 +136,7 @@ class Writer:
             file.header(order.start, order.row)
         except WriteError as error:
             self._filing.fail(error)
+        self._notify()  # a pin may wait for its series
 
     def _rows(self, order: Rows) -> None:
         filing, count = self._filing, len(order.images)
