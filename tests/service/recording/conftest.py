@@ -1,24 +1,10 @@
-"""What the tests of recording share: pyzmq's own thread, receivers."""
+"""What the tests of recording share: receivers."""
 
 import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 import zmq
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _pyzmq_thread() -> None:
-    """Start pyzmq's thread that frees what was sent uncopied: it stays for good."""
-    with (
-        zmq.Context() as context,
-        context.socket(zmq.PAIR) as socket,
-        context.socket(zmq.PAIR) as other,
-    ):
-        socket.bind("inproc://large")
-        other.connect("inproc://large")
-        socket.send(bytes(2 * zmq.COPY_THRESHOLD), copy=False)
-        other.recv()
 
 
 @pytest.fixture

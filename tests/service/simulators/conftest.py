@@ -10,20 +10,6 @@ import zmq
 Pull = Callable[..., list[list[bytes]]]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _pyzmq_thread() -> None:
-    """Start pyzmq's thread that frees what was sent uncopied: it stays for good."""
-    with (
-        zmq.Context() as context,
-        context.socket(zmq.PAIR) as socket,
-        context.socket(zmq.PAIR) as other,
-    ):
-        socket.bind("inproc://large")
-        other.connect("inproc://large")
-        socket.send(bytes(2 * zmq.COPY_THRESHOLD), copy=False)
-        other.recv()
-
-
 @pytest.fixture
 def connect() -> Iterator[Callable[[str], Pull]]:
     """connect(endpoint) -> pull(n): the next n messages, or all until a pause."""
