@@ -6,16 +6,17 @@ disk.
 """
 
 import logging
-import queue
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
+from queue import Empty
 
 from srx_service.acquisitions import Acquisition
 from srx_service.errors import WriteError
 from srx_service.filing import Filing, Repair
 from srx_service.h5file import FileOptions, Interrupted
+from srx_service.inbox import Inbox
 from srx_service.openfiles import OpenFiles
 from srx_service.orders import Close, Create, Header, Holes, Order, Rewind, Rows, Tally
 
@@ -57,9 +58,7 @@ class Writer:
             repair=repair,
             clock=clock,
         )
-        self._queue: queue.SimpleQueue[tuple[list[Order], int] | None] = (
-            queue.SimpleQueue()
-        )
+        self._inbox: Inbox[tuple[list[Order], int] | None] = Inbox()
         self._put_bytes = 0
         self._done_bytes = 0
 
@@ -68,7 +67,7 @@ class Writer:
     def put(self, orders: list[Order], size_bytes: int) -> None:
         """Queue orders; never waits: callers look at `queued_bytes` first."""
         self._put_bytes += size_bytes
-        self._queue.put((orders, size_bytes))
+        self._inbox.put((orders, size_bytes))
 
     @property
     def queued_bytes(self) -> int:
@@ -82,7 +81,7 @@ class Writer:
 
     def stop(self) -> None:
         """Let `run` return once all that is queued is written."""
-        self._queue.put(None)
+        self._inbox.put(None)
 
     # -- the thread -------------------------------------------------------------------
 
@@ -102,8 +101,8 @@ class Writer:
         """Return what is queued next; flush where nothing is."""
         while True:
             try:
-                return self._queue.get(timeout=self._filing.patience_s)
-            except queue.Empty:
+                return self._inbox.get(self._filing.patience_s)
+            except Empty:
                 self._filing.flush()
 
     def _carry_out(self, order: Order) -> None:
