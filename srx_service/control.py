@@ -143,21 +143,28 @@ class Control:
     async def arm(self, request: ArmRequest) -> dict[str, Any]:
         """See Line."""
         router, now_s = self._router, time.monotonic()
-        acquisition, created = await self._ask(lambda: router.arm(request, now_s))
-        self._renew(acquisition)
+        arming = self._reception.call(lambda: router.arm(request, now_s))
         try:
+            acquisition, created = await _within_patience(arming)
+            self._renew(acquisition)
             await _within_patience(created)
             await _within_patience(self._reception.call_after_drain(router.begin))
         except WriteError as error:
-            await self._ask(lambda: router.finish(acquisition, "failed"))
+            failed, _ = arming.result()
+            await self._ask(lambda: router.finish(failed, "failed"))
             status, title = _http_status(error), "cannot make the file"
             raise RequestError(status, title, str(error)) from error
-        except BaseException as error:
+        except BaseException:
             # also where who asked has hung up: it would stay armed for nobody
-            acquisition.fail(str(error) or "the arm was broken off")
-            self._reception.call(lambda: router.finish(acquisition, "failed"))
+            arming.add_done_callback(self._undo)
             raise
         return acquisition.as_dict()
+
+    def _undo(self, arming: Future[tuple[Acquisition, Future[None]]]) -> None:
+        if not arming.cancelled() and arming.exception() is None:
+            acquisition, _ = arming.result()
+            acquisition.fail("the arm was broken off")
+            self._reception.call(lambda: self._router.finish(acquisition, "failed"))
 
     async def patch(
         self, id: str, *, expected: int | UnsetType | None, series_id: int | None
@@ -199,9 +206,12 @@ class Control:
         self, acquisition: Acquisition, state: State, timeout_s: float
     ) -> dict[str, Any]:
         if not acquisition.is_over:
-            future = self._reception.call_after_drain(
-                lambda: self._router.finish(acquisition, state)
-            )
+
+            def end() -> None:
+                self._reception.release()
+                self._router.finish(acquisition, state)
+
+            future = self._reception.call_after_drain(end)
             await _within_patience(future)
             await self._wait_for(acquisition, lambda: False, timeout_s)
         return acquisition.as_dict()
@@ -270,7 +280,8 @@ def _is_running(acquisition: Acquisition) -> bool:
 
 async def _within_patience(future: Future[T]) -> T:
     try:
-        return await asyncio.wait_for(asyncio.wrap_future(future), PATIENCE_S)
+        async with asyncio.timeout(PATIENCE_S):  # wait_for may swallow a cancellation
+            return await asyncio.wrap_future(future)
     except TimeoutError:
         text = f"no answer within {PATIENCE_S:.0f} s: the disk, or the service, is busy"
         raise RequestError(504, "the line does not answer", text) from None

@@ -100,7 +100,8 @@ def numbers(kind: npt.DTypeLike, missing: float) -> Convert:
 
     def is_kept(kept: npt.ArrayLike, given: npt.ArrayLike) -> bool:
         """True where nothing was lost, such as a fraction."""
-        return bool(np.all(np.equal(kept, given) | np.isnan(given)))
+        are_nan = np.isnan(kept) & np.isnan(given)
+        return bool(np.all(np.equal(kept, given) | are_nan))
 
     def convert(values: Sequence[object]) -> np.ndarray:
         known = [missing if value is None else value for value in values]

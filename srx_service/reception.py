@@ -5,6 +5,7 @@ It alone owns source, ordering and router; whoever wants something of them calls
 """
 
 import logging
+import math
 import queue
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +30,10 @@ POLL_MS = 100
 POLL_WAITING_MS = 10
 """While a gap or an End waits for its time."""
 POLL_HELD_MS = 5
+POLL_QUIET_MS = 2
+QUIET_S = 0.02
+"""Sockets that were empty for so long have nothing on its way: one that was emptied is
+filled again from the network a moment later, and a large message takes its time."""
 TICK_S = 0.05
 RESUME_AT = 7 / 8
 """Of the limit: reading resumes once the queues have sunk to this."""
@@ -72,6 +77,7 @@ class Reception:
         self._is_over = False
         self._image_bytes = 0
         self._ticked_s = 0.0
+        self._received_s = -math.inf
 
     # -- requests, from any thread ----------------------------------------------------
 
@@ -103,7 +109,7 @@ class Reception:
             while not self._is_stopping:
                 self._round()
             self._run_calls()
-            self._run_after_drain(time.monotonic(), drained=True)
+            self._run_after_drain(time.monotonic(), is_quiet=True)
         finally:
             self._is_over = True
             self._refuse_calls()
@@ -118,12 +124,14 @@ class Reception:
         drained = received.drained and not self._is_held
         messages: Sequence[Message] = ()
         if received.messages:
+            self._received_s = now_s
             self._status.messages += len(received.messages)
             messages = self._decode(received.messages)
         if messages or self._ordering.is_waiting:
             self._pass_on(messages, received.size_bytes, now_s, drained)
-        if drained or self._after_drain:
-            self._run_after_drain(now_s, drained)
+        if self._after_drain:
+            is_quiet = drained and now_s - self._received_s >= QUIET_S
+            self._run_after_drain(now_s, is_quiet)
         if now_s - self._ticked_s >= TICK_S:
             self._ticked_s = now_s
             self._router.tick(now_s, drained)
@@ -133,7 +141,7 @@ class Reception:
         if self._is_held:
             return POLL_HELD_MS
         if self._after_drain:
-            return 0
+            return POLL_QUIET_MS
         return POLL_WAITING_MS if self._ordering.is_waiting else POLL_MS
 
     def _hold_or_resume(self) -> None:
@@ -167,22 +175,36 @@ class Reception:
         now_s: float,
         drained: bool,
     ) -> None:
-        ordering, router = self._ordering, self._router
-        before, start = ordering.held_bytes, router.start
-        passed = ordering.push(messages, now_s, drained)
-        strays = ordering.take_strays()
+        before = self._ordering.held_bytes
+        passed = self._ordering.push(messages, now_s, drained)
+        size = max(0, arriving_bytes + before - self._ordering.held_bytes)
+        live = self._deliver(passed, size, now_s)
+        if live is not None:
+            self._fit(live)
+
+    def release(self) -> None:
+        """Pass on what waits behind gaps: an acquisition ends, and waits no longer.
+
+        For the receive thread, or once that is over.
+        """
+        before = self._ordering.held_bytes
+        passed = self._ordering.release()
+        self._deliver(passed, before - self._ordering.held_bytes, time.monotonic())
+
+    def _deliver(self, passed: list[Message], size: int, now_s: float) -> Image | None:
+        """Hand on what is in order; return the last image there was to see."""
+        router, start = self._router, self._router.start
+        strays = self._ordering.take_strays()
         orders = router.route(passed, now_s, time.time())
         if strays:
             router.count_strays(strays)
         if not (passed or orders or strays):
-            return
-        size = max(0, arriving_bytes + before - ordering.held_bytes)
+            return None
         live = _last_image(passed, strays)
-        if live is not None:
-            self._fit(live)
         self._status.images += sum(type(m) is Image for m in passed)
         self._status.image_bytes += size
         self._hand_on(Batch(passed, orders, start, live, router.start, size))
+        return live
 
     def _fit(self, image: Image) -> None:
         size = size_of(image)
@@ -210,10 +232,10 @@ class Reception:
         for call in [*waiting, *self._take_calls()]:
             call.refuse()
 
-    def _run_after_drain(self, now_s: float, drained: bool) -> None:
+    def _run_after_drain(self, now_s: float, is_quiet: bool) -> None:
         waiting, self._after_drain = self._after_drain, []
         for call in waiting:
-            if drained or now_s >= call.deadline_s:
+            if is_quiet or now_s >= call.deadline_s:
                 call.settle()
                 self._send_orders()
             else:

@@ -302,6 +302,7 @@ class Service:
 
     def _close_current(self) -> None:
         """Finish the open acquisition; the receive thread is over, so this one may."""
+        self._reception.release()
         acquisition = self._router.current
         if acquisition is None:
             return

@@ -13,7 +13,10 @@ BATCH_MESSAGES = 256
 BATCH_BYTES = 1 << 20
 COPY_BELOW_BYTES = 64 << 10
 """Smaller parts are received as bytes: a copy is cheaper than keeping the frame."""
-HWM_MIN, HWM_MAX = 4, 1000
+MARK_MIN, MARK_MAX = 4, 1024
+"""High-water marks, which count messages: powers of two."""
+FIRST_MARK = 16
+"""While the size of the images is not known."""
 
 
 class Received(NamedTuple):
@@ -50,11 +53,11 @@ class Source:
     ) -> None:
         self._context = zmq.Context(io_threads)
         self._budget_bytes = budget_bytes
-        self._hwm = HWM_MAX
+        self._wanted_mark = FIRST_MARK
         self._sockets: list[zmq.Socket[bytes]] = []
         self._turn = 0
         """Index of the socket that is read first."""
-        self._modules: dict[zmq.Socket[bytes], int] = {}
+        self._connections: dict[zmq.Socket[bytes], _Connection] = {}
         for index, endpoint in enumerate(endpoints):
             for _ in range(connections):
                 self._connect(endpoint, kind, index if modules > 1 else 0)
@@ -71,7 +74,7 @@ class Source:
     ) -> None:
         sock = self._context.socket(zmq.PULL if kind == "pull" else zmq.SUB)
         sock.setsockopt(zmq.LINGER, 0)
-        sock.setsockopt(zmq.RCVHWM, self._hwm)
+        sock.setsockopt(zmq.RCVHWM, FIRST_MARK)
         sock.setsockopt(zmq.RECONNECT_IVL, 50)
         sock.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
         sock.setsockopt(zmq.TCP_KEEPALIVE, 1)
@@ -80,7 +83,7 @@ class Source:
             sock.setsockopt(zmq.SUBSCRIBE, b"")
         sock.connect(endpoint)
         self._sockets.append(sock)
-        self._modules[sock] = module
+        self._connections[sock] = _Connection(sock, module)
 
     @property
     def connections(self) -> int:
@@ -151,8 +154,9 @@ class Source:
         size: int,
     ) -> tuple[int, bool]:
         # a Frame knows whether more follow; asking the socket costs twice as much
-        receive, append, module = sock.recv, batch.append, self._modules[sock]
-        left = BATCH_MESSAGES - len(batch)
+        connection, before = self._connections[sock], len(batch)
+        receive, append, module = sock.recv, batch.append, connection.module
+        left = BATCH_MESSAGES - before
         try:
             while left > 0 and size < BATCH_BYTES:
                 frame = receive(zmq.DONTWAIT, copy=False)
@@ -166,28 +170,20 @@ class Source:
                 append((parts, module))
                 left -= 1
         except zmq.Again:
-            return size, True
-        return size, False
+            left = BATCH_MESSAGES
+        connection.count(len(batch) - before, self._wanted_mark)
+        return size, left == BATCH_MESSAGES
 
     def fit_to(self, image_bytes: int) -> None:
-        """Lower the high-water marks, which count messages, to the size of an image.
-
-        Never raised again while connected: libzmq tells the sending side that there is
-        room only once every half of the mark, so that one raised while the sender waits
-        may leave it waiting for ever (libzmq's pipe.cpp, `_lwm` in `read`).
-        """
-        hwm = self._budget_bytes // max(1, image_bytes * len(self._sockets))
-        hwm = max(HWM_MIN, hwm)
-        if hwm >= self._hwm:
-            return
-        self._hwm = hwm
-        for sock in self._sockets:
-            sock.setsockopt(zmq.RCVHWM, hwm)
+        """Let the high-water marks, which count messages, fit the size of an image."""
+        fitting = self._budget_bytes // max(1, image_bytes * len(self._sockets))
+        fitting = max(MARK_MIN, min(MARK_MAX, fitting))
+        self._wanted_mark = 1 << (fitting.bit_length() - 1)
 
     @property
     def high_water_mark(self) -> int:
-        """Messages each socket may hold."""
-        return self._hwm
+        """Messages that each socket may hold, at most."""
+        return max(connection.mark for connection in self._connections.values())
 
     def close(self) -> None:
         """Close all sockets; what they still hold is gone."""
@@ -196,3 +192,28 @@ class Source:
         self._context.term()
         self._waker.close()
         self._woken.close()
+
+
+class _Connection:
+    """A socket, and how its high-water mark is moved to where it is wanted.
+
+    libzmq tells the sending side what was read only at multiples of half the mark, and
+    that side waits while a whole mark is untold (libzmq's pipe.cpp, `_lwm`). A mark
+    moved at will may leave it waiting for ever, up or down, when what was read is never
+    told. Halved or doubled it cannot, if half a mark was read since the last time.
+    """
+
+    __slots__ = ("_read", "_sock", "mark", "module")
+
+    def __init__(self, sock: zmq.Socket[bytes], module: int) -> None:
+        self._sock = sock
+        self._read = self.mark = FIRST_MARK
+        self.module = module
+
+    def count(self, messages: int, wanted_mark: int) -> None:
+        """Count messages read; move the mark one step if it may be."""
+        self._read += messages
+        if self.mark != wanted_mark and self._read >= self.mark // 2:
+            self.mark = self.mark * 2 if wanted_mark > self.mark else self.mark // 2
+            self._sock.setsockopt(zmq.RCVHWM, self.mark)
+            self._read = 0

@@ -92,7 +92,11 @@ class Storage:
 
     def _make_folders(self) -> None:
         missing = [folder for folder in self.path.parents if not folder.exists()]
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            text = "is a file where a folder should be"
+            raise NotADirectoryError(errno.ENOTDIR, text, error.filename) from error
         if self._options.dir_mode is not None:
             for folder in missing:
                 folder.chmod(self._options.dir_mode)
@@ -241,6 +245,6 @@ def _cause(error: BaseException, path: Path) -> str:
         return f"{os.strerror(number)}: free space and start the next acquisition"
     if number in FORBIDDEN:
         return f"{os.strerror(number)}: the service's user may not write there"
-    if "is already open for" in str(error):
+    if re.search("is already open for (write|SWMR)", str(error)):
         return f"its last writer did not close it; `srx repair {path}` does"
     return " ".join(str(error).split()) or type(error).__name__

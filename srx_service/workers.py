@@ -109,15 +109,17 @@ class Workers:
 
     def run(self) -> None:
         """Hand results on, in order, until `stop`."""
-        while (item := self._under_way.get()) is not None:
-            batch, result = item
-            self._hand_on(result.result())
-            self._done_bytes += batch.size_bytes
-            with self._idle:
-                self._done += 1
-                self._idle.notify_all()
-        if self._pool is not None:
-            self._pool.shutdown()
+        try:
+            while (item := self._under_way.get()) is not None:
+                batch, result = item
+                self._hand_on(result.result())
+                self._done_bytes += batch.size_bytes
+                with self._idle:
+                    self._done += 1
+                    self._idle.notify_all()
+        finally:
+            if self._pool is not None:
+                self._pool.shutdown(cancel_futures=True)
 
     def settle(self) -> None:
         """Wait until nothing is under way."""

@@ -203,7 +203,9 @@ def _report(acquisition: Acquisition) -> None:
         counts or "no image",
         f"; {acquisition.error}" if acquisition.error else "",
     )
-    imbalance = acquisition.counts.imbalance(acquisition.expected)
+    # what a failure cut off has no place any more
+    expected = acquisition.expected if acquisition.error is None else None
+    imbalance = acquisition.counts.imbalance(expected)
     if imbalance is not None:
         logger.error("acquisition %s does not add up: %s", acquisition.id, imbalance)
 

@@ -80,3 +80,14 @@ def test_a_repaired_file_is_appended_to(open_series, start_service, data, entry)
         wait_for_rows(service, 1)
     assert service.terminate() == 0
     assert np.array_equal(frames_in(data / "a.h5"), expect(51))
+
+
+def test_sigterm_writes_what_waits_behind_a_gap(start_service, entry, data):
+    service = start_service(given := entry() | {"gap_timeout": 3600})
+    with sender_on(given["dcu_port_purple"]) as sender:
+        sender.send(Start(filename=str(data / "a.h5")), image(0))
+        sender.number += 1
+        sender.send(image(2))
+        service.wait_until(lambda: service.get("/status")["messages"] == 3)
+        assert service.terminate() == 0
+    assert list(frames_in(data / "a.h5")[:, 0, 0]) == [0, 65535, 200]

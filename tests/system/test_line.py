@@ -275,3 +275,17 @@ def test_the_secondary_port_carries_the_series_with_numbers_of_its_own(line, fol
     assert [head["htype"] for head in heads] == ["header", *["image"] * 3, "series_end"]
     assert [head["msg_number"] for head in heads] == [0, 1, 2, 3, 4]
     assert got[2][1] == pixels(1).tobytes()
+
+
+def test_a_stop_writes_what_waits_behind_a_gap(start_service, free_port, data):
+    service = start_service({"dcu_port_purple": free_port, "gap_timeout": 3600})
+    with sender_on(free_port) as sender:
+        sender.send(Start(filename=str(data / "a.h5")), image(0))
+        sender.number += 1
+        sender.send(image(2))
+        wait_for_rows(service, 1)
+        url = f"{service.url}/api/v1/acquisitions/{newest(service)['id']}"
+        service.wait_until(lambda: service.get("/status")["messages"] == 3)
+        told = httpx.post(f"{url}/stop").json()
+    assert (told["state"], told["counts"]["missing"]) == ("done", 1)
+    assert list(frames_in(data / "a.h5")[:, 0, 0]) == [0, 65535, 200]
