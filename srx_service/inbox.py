@@ -33,14 +33,18 @@ class Inbox(Generic[T]):
         if self._is_asleep:
             self._bell.set()
 
-    def get(self, timeout_s: float | None = None) -> T:
+    def get(self, timeout_s: float | None = None, *, may_nap: bool = True) -> T:
         """Return the next item.
 
+        Args:
+            timeout_s: None waits for ever.
+            may_nap: False where an item's work is worth a waking.
+
         Raises:
-            Empty: None came within `timeout_s`; None waits for ever.
+            Empty: None came in time.
         """
         items = self._items
-        if not items:
+        if not items and may_nap:
             self._nap_if_busy()
         if not items:
             self._sleep(timeout_s)

@@ -11,12 +11,15 @@ import h5py
 import numpy as np
 
 from srx_service import codecs
+from srx_service.codecs import bslz4
 from srx_service.fitting import Layout, is_same, misfit, name_of
 from srx_service.messages import Buffer, Image
 from srx_service.shared import SharedChunk
 
 H5_ERRORS = (OSError, RuntimeError, ValueError, KeyError, TypeError, OverflowError)
 """What h5py raises when the storage or HDF5 refuses, by the part that refuses."""
+FRAME_BYTES = 12
+"""What precedes the blocks of bitshuffle: the size of the pixels and of a block."""
 NO_FILTER = 1
 """Filter mask of a chunk that the first filter did not touch."""
 
@@ -43,6 +46,8 @@ class Pixels:
         self._parts = layout.shape[0] // self._step
         self._tail = (0,) * (len(layout.shape) - 1)
         self._hole = b""
+        self._fitting: tuple[tuple[int, ...], str, bytes] | None = None
+        """Shape, dtype and frame of a compressed image that passed every check."""
         self._shared: SharedChunk | None = None
         if layout.chunk[0] > 1:
             self._shared = SharedChunk(
@@ -95,6 +100,9 @@ class Pixels:
         ):
             self._id.write_direct_chunk((row, 0, *self._tail), blobs[0])
             return None
+        if self._is_like_the_last(image):
+            self._id.write_direct_chunk((row, 0, *self._tail), blobs[0])
+            return None
         cause = misfit(image, layout)
         if cause is not None:
             return cause
@@ -109,7 +117,20 @@ class Pixels:
         for part, blob in enumerate(blobs):
             offset = (row, part * self._step, *self._tail)
             self._id.write_direct_chunk(offset, blob, filter_mask=mask)
+        if mask == 0 and encoding == "bslz4" and len(blobs) == self._parts == 1:
+            self._fitting = (image.shape, image.dtype, bytes(blobs[0][:FRAME_BYTES]))
         return None
+
+    def _is_like_the_last(self, image: Image) -> bool:
+        """True for a compressed image with shape, dtype and frame of one that fits."""
+        return (
+            self._fitting is not None
+            and image.encoding == "bslz4"
+            and len(image.blobs) == 1
+            and len(image.blobs[0]) * bslz4.LZ4_RATIO >= self._nbytes
+            and (image.shape, image.dtype, bytes(image.blobs[0][:FRAME_BYTES]))
+            == self._fitting
+        )
 
     def _in_parts(self, plain: bytes) -> tuple[bytes, ...]:
         size = len(plain) // self._parts

@@ -24,6 +24,9 @@ from srx_service.pixels import H5_ERRORS
 
 logger = logging.getLogger(__name__)
 
+FORMAT = ("v110", "v110")
+"""The first with SWMR. The latest would keep readers with HDF5 1.10 to 1.14 out: since
+2.0 a dataset with a filter has a layout message that they do not know."""
 SWMR_SUPERBLOCK = 3
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -113,10 +116,10 @@ class Storage:
     def _open(self) -> h5py.File:
         if self.path.stat().st_size == 0:
             self.is_new = True  # another program may have made it, and left it empty
-            return h5py.File(self.path, "w", libver="latest")
+            return h5py.File(self.path, "w", libver=FORMAT)
         with told("cannot append to", self.path, refused=True):
             # a reader of the closed file would block HDF5's lock; ours is taken
-            return h5py.File(self.path, "r+", libver="latest", locking=False)
+            return h5py.File(self.path, "r+", libver=FORMAT, locking=False)
 
     def _take_off_list(self) -> None:
         try:

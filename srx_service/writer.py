@@ -22,6 +22,9 @@ from srx_service.orders import Close, Create, Header, Holes, Order, Rewind, Rows
 
 logger = logging.getLogger(__name__)
 
+MANY = 32
+"""Images in a batch, from which on its writing is not worth a waking at once."""
+
 
 class Writer:
     """Carries out orders; `run` is the body of its thread.
@@ -61,6 +64,8 @@ class Writer:
         self._inbox: Inbox[tuple[list[Order], int] | None] = Inbox()
         self._put_bytes = 0
         self._done_bytes = 0
+        self._are_small = False
+        """True while batches are of many small images."""
 
     # -- the line's side --------------------------------------------------------------
 
@@ -101,7 +106,7 @@ class Writer:
         """Return what is queued next; flush where nothing is."""
         while True:
             try:
-                return self._inbox.get(self._filing.patience_s)
+                return self._inbox.get(self._filing.patience_s, may_nap=self._are_small)
             except Empty:
                 self._filing.flush()
 
@@ -139,6 +144,7 @@ class Writer:
 
     def _rows(self, order: Rows) -> None:
         filing, count = self._filing, len(order.images)
+        self._are_small = count >= MANY
         file, ledger = filing.file, filing.ledger
         if file is None or ledger.acquisition is not order.acquisition:
             filing.ledger_of(order.acquisition).lost(count)

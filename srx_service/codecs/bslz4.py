@@ -42,7 +42,7 @@ _FRAME = struct.Struct(">QI")
 _LENGTH = struct.Struct(">I")
 _GROUP = 8
 """Pixels that are shuffled together."""
-_LZ4_RATIO = 255
+LZ4_RATIO = 255
 """No LZ4 block grows to more than so many times its length."""
 _MAX_BLOB = 2**31 - 1
 """The library takes block lengths as signed 32-bit numbers."""
@@ -55,7 +55,7 @@ def check(blob: Buffer, nbytes: int, itemsize: int) -> None:
         ValueError: HDF5 could not read this chunk.
     """
     check_frame(blob, nbytes, itemsize)
-    if nbytes > _LZ4_RATIO * len(blob):
+    if nbytes > LZ4_RATIO * len(blob):
         raise ValueError(f"bslz4: {len(blob)} bytes cannot hold {nbytes}")
 
 

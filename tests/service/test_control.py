@@ -34,6 +34,9 @@ class Answering:
 
     call_after_drain = call
 
+    def release(self):
+        """Pass on what waits behind a gap: nothing does here."""
+
 
 class Desk:
     """What HTTP talks to, over a line without sockets and files."""

@@ -42,6 +42,14 @@ def test_a_file_is_made_with_its_folders(store, tmp_path):
     assert h5py.is_hdf5(tmp_path / "b/c/a.h5")
 
 
+@pytest.mark.parametrize("append", [False, True])
+def test_readers_with_hdf5_1_10_know_the_format(store, append):
+    if append:
+        store().close()
+    made = store(append=append)
+    assert made.file.libver == ("v110", "v110")
+
+
 def test_an_existing_file_is_never_made_again(store, tmp_path):
     (tmp_path / "a.h5").write_text("precious")
     with pytest.raises(WriteError, match="exists and is never overwritten"):
