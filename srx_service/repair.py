@@ -243,7 +243,7 @@ def _repair(path: Path, block: Superblock, durable_rows: int | None) -> Report:
 def _trim(path: Path, durable_rows: int | None) -> dict[str, int]:
     taken_off: dict[str, int] = {}
     # without HDF5's own lock, which a reader that has the file open would hold up
-    with h5py.File(path, "r+", libver="latest", locking=False) as file:
+    with h5py.File(path, "r+", libver=("v110", "v110"), locking=False) as file:
         for rows in find_rows(file):
             count = rows.durable()
             if durable_rows is not None:

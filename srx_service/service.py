@@ -112,6 +112,7 @@ class Service:
             flush_interval_s=config.flush_interval,
             notify=self._notice.notify,
             on_error=self._note_error,
+            repair=lambda path, rows: repair.repair(path, durable_rows=rows),
         )
 
     def _note_error(self, text: str) -> None:

@@ -106,15 +106,18 @@ def test_a_batch_ends_when_the_sockets_are_empty(senders, connect):
     assert source.receive([]).drained
 
 
-def test_a_batch_ends_at_256_messages(senders, connect):
+def test_a_batch_ends_at_so_many_messages(senders, connect, monkeypatch):
+    assert BATCH_MESSAGES == 256
+    monkeypatch.setattr("srx_service.source.BATCH_MESSAGES", 5)
     sender, endpoint = senders(sndhwm=0)
     source = connect(endpoint)
-    for k in range(3 * BATCH_MESSAGES):
+    for k in range(200):
         sender.send_multipart([b"%d" % k, b"x"])
-    messages, rounds = receive(source, 3 * BATCH_MESSAGES)
-    assert max(len(found.messages) for found in rounds) == BATCH_MESSAGES
-    assert not any(found.drained for found in rounds if len(found.messages) == 256)
-    assert [int(parts[0]) for parts, _ in messages] == list(range(768))
+    messages, rounds = receive(source, 200)
+    sizes = {len(found.messages): found.drained for found in rounds}
+    assert max(sizes) == 5
+    assert not sizes[5]
+    assert [int(parts[0]) for parts, _ in messages] == list(range(200))
 
 
 def test_a_batch_ends_at_one_mebibyte(senders, connect):
