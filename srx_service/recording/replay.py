@@ -17,6 +17,8 @@ from srx_service.recording.container import Parts
 
 logger = logging.getLogger(__name__)
 
+DETECTORS_PORT = 9999
+
 POLL_MS = 50
 SEND_TIMEOUT_S = 60.0
 """So long may a receiver, or the lack of one, hold up the recording."""
@@ -198,8 +200,8 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--port",
         type=within(int, 0, 65535),
-        required=True,
-        help="to listen on; 0: any free one",
+        default=DETECTORS_PORT,
+        help="to listen on (9999, as detectors do); 0: any free one",
     )
     add("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for all")
     add("--filename", help="in place of the recorded ones; '': write no file")
