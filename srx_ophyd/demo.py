@@ -9,6 +9,7 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -64,6 +65,8 @@ class Row:
 def main(argv: Sequence[str]) -> int:
     """Run the demo; return the exit code."""
     options = _options(argv)
+    # a job in a shell's background begins with SIGINT ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
     folder = options.folder.resolve()
