@@ -25,8 +25,8 @@ from srx_service.pixels import H5_ERRORS
 logger = logging.getLogger(__name__)
 
 FORMAT = ("v110", "v110")
-"""The first with SWMR. The latest would keep readers with HDF5 1.10 to 1.14 out: since
-2.0 a dataset with a filter has a layout message that they do not know."""
+"""The first with SWMR. The latest of HDF5 2.0 gives a dataset with a filter a layout
+message that HDF5 1.12.2 was seen to refuse."""
 SWMR_SUPERBLOCK = 3
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
