@@ -37,16 +37,18 @@ class AccessMiddleware:
         await (refusal or self._app)(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> Response | None:
+        is_read = scope.get("method") in READS  # a live view has no method
+        if is_read and not self._protect_reads:
+            return None
         headers = Headers(scope=scope)
-        is_read = scope.get("method", "GET") in READS
-        if (scope["type"] == "websocket" or not is_read) and _is_foreign(headers):
+        if not is_read and _is_foreign(headers):
             text = (
                 "a page of another site may not use this service; call it without an"
                 " Origin header, or from a page it serves itself"
             )
             return problem(403, "cross-site request", text)
-        is_open = scope["path"] in ALWAYS_OPEN or (is_read and not self._protect_reads)
-        if self._wanted is None or is_open:
+        is_watched = scope["type"] == "websocket" and not self._protect_reads
+        if self._wanted is None or is_watched or scope["path"] in ALWAYS_OPEN:
             return None
         scheme, _, given = headers.get("authorization", "").partition(" ")
         is_same = hmac.compare_digest(given.strip().encode("latin-1"), self._wanted)

@@ -44,6 +44,7 @@ def routes(settings: ApiSettings) -> FastAPI:
         app.include_router(compat.pickle_router)
     problems.install(app)
     app.add_middleware(BodyLimitMiddleware)
+    app.add_middleware(compat.PolledMiddleware)
     # Added last, it is the first to see a request.
     app.add_middleware(
         AccessMiddleware, token=settings.token, protect_reads=settings.protect_reads

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import uvicorn
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from srx_service.api.problems import problem
 from srx_service.errors import ConfigError
@@ -27,6 +28,35 @@ SHUTDOWN_S = 2
 """Given to open requests when the server ends; a stuck viewer is cut off then."""
 CUT_OFF_S = 0.5
 """Given to what was cut off, to say so."""
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """Speaks HTTP/1.1 with a client whose request line and headers have a bound.
+
+    The parser itself has none: it would keep what it is sent until memory ends.
+    """
+
+    _head_bytes = 0
+    _is_in_head = True
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came; end the connection where a head is too long."""
+        super().data_received(data)
+        if not self._is_in_head or self.transport.is_closing():
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > MAX_HEADER_BYTES:
+            self.send_400_response(f"headers of more than {MAX_HEADER_BYTES} bytes")
+
+    def on_message_begin(self) -> None:
+        """Count anew: a request begins."""
+        super().on_message_begin()
+        self._head_bytes, self._is_in_head = 0, True
+
+    def on_headers_complete(self) -> None:
+        """Leave the body to others, who bound it."""
+        self._is_in_head = False
+        super().on_headers_complete()
 
 
 class Server(uvicorn.Server):
@@ -81,8 +111,8 @@ def serve(
         host=host,
         port=port,
         interface="asgi3",
-        loop="asyncio",
-        http="h11",
+        loop="auto",
+        http=BoundedHttp,
         lifespan="off",
         log_config=None,
         log_level=log_level,
@@ -93,7 +123,6 @@ def serve(
         limit_concurrency=MAX_CONNECTIONS,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=SHUTDOWN_S,
-        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
         ws_max_size=MAX_LIVE_MESSAGE_BYTES,
         ws_per_message_deflate=False,  # 16 MB a frame would hold up the event loop
     )

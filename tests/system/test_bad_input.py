@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import zmq
 
+from srx_service.api.models import Status
 from srx_service.messages import End, Start
 from tests.hostile import STINS
 from tests.system.sources import image, pixels, sender_on, series
@@ -27,6 +28,7 @@ def test_broken_messages_are_counted_and_good_ones_written(line, folder):
     told = service.get("/status")
     assert sum(told["undecodable"].values()) >= 4
     assert all(example["error"] for example in told["examples"].values())
+    Status.model_validate(told, strict=True)
 
 
 def test_a_frame_of_the_wrong_size_is_rejected_and_told(line, folder):

@@ -37,8 +37,8 @@ def test_a_fault_of_the_service_is_a_problem_and_tells_no_traceback(ask, line):
 
 
 def test_an_answer_of_the_line_that_is_none_is_a_fault(ask, line):
-    line.shown = {"state": "asleep"}
-    assert ask("GET", "/status").status_code == 500
+    line.acquisitions = lambda: [{"state": "asleep"}]
+    assert ask("GET", "/api/v1/acquisitions").status_code == 500
 
 
 def test_a_wrong_method_is_told_the_right_ones(ask):
