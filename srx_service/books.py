@@ -50,7 +50,7 @@ class Books:
             self._orders.append(Tally(acquisition, "unsaved", count, row))
             return
         acquisition.rows_given = row + count
-        self._orders.append(Rows(acquisition, row, images, arrival_s))
+        self._orders.append(Rows(acquisition, row, images, [arrival_s] * count))
 
     def discard(self, acquisition: Acquisition) -> None:
         """Count an image that is not to be written."""

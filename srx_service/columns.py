@@ -94,12 +94,12 @@ class Columns:
         own = [c for c in (self._sequence, self._timestamp) if c is not None]
         return own + [c for field in self.fields for c in field.columns]
 
-    def extend(self, images: Sequence[Image], arrival_s: float) -> None:
+    def extend(self, images: Sequence[Image], arrivals_s: Sequence[float]) -> None:
         """Keep the values of images that take the rows that follow."""
         if self._sequence is not None:
             self._sequence.extend([image.frame for image in images])
         if self._timestamp is not None:
-            self._timestamp.extend([arrival_s] * len(images))
+            self._timestamp.extend(arrivals_s)
         if not self.fields:
             return
         headers = [_header(image) for image in images]

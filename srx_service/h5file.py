@@ -149,7 +149,7 @@ class AcquisitionFile:
 
     # -- rows -------------------------------------------------------------------------
 
-    def rows(self, images: Sequence[Image], arrival_s: float) -> Rejected:
+    def rows(self, images: Sequence[Image], arrivals_s: Sequence[float]) -> Rejected:
         """Write images to the next rows; return those that do not fit, and why.
 
         Raises:
@@ -171,17 +171,21 @@ class AcquisitionFile:
         except WriteError as error:
             kept = max(0, pixels.rows - row)
             rejected = [(index, cause) for index, cause in rejected if index < kept]
-            self._note(row, images[:kept], rejected, arrival_s)
+            self._note(row, images[:kept], rejected, arrivals_s[:kept])
             raise Interrupted(str(error), kept, rejected) from error
-        self._note(row, images, rejected, arrival_s)
+        self._note(row, images, rejected, arrivals_s)
         return rejected
 
     def _note(
-        self, row: int, images: Sequence[Image], rejected: Rejected, arrival_s: float
+        self,
+        row: int,
+        images: Sequence[Image],
+        rejected: Rejected,
+        arrivals_s: Sequence[float],
     ) -> None:
         """Keep what belongs to rows that are in the file."""
         assert self._columns is not None
-        self._columns.extend(images, arrival_s)
+        self._columns.extend(images, arrivals_s)
         if rejected:
             self._logs.add_losses([row + index for index, _ in rejected], "rejected")
         self.is_dirty = True

@@ -53,6 +53,10 @@ class Inbox(Generic[T]):
         except IndexError:
             raise Empty from None
 
+    def peek(self) -> T | None:
+        """Return what `get` would return at once, or None; for the reader alone."""
+        return self._items[0] if self._items else None
+
     def _nap_if_busy(self) -> None:
         now_s, emptied_s = time.monotonic(), self._emptied_s
         self._emptied_s = now_s

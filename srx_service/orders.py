@@ -39,8 +39,13 @@ class Rows(msgspec.Struct):
     acquisition: Acquisition
     row: int
     images: list[Image]
-    arrival_s: float
-    """POSIX seconds at which their batch was received."""
+    arrivals_s: list[float]
+    """POSIX seconds at which the batch of each was received."""
+
+    def take_up(self, other: "Rows") -> None:
+        """Add the rows that follow these."""
+        self.images += other.images
+        self.arrivals_s += other.arrivals_s
 
 
 class Holes(msgspec.Struct):

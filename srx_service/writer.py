@@ -24,6 +24,10 @@ logger = logging.getLogger(__name__)
 
 MANY = 32
 """Images in a batch, from which on its writing is not worth a waking at once."""
+TOGETHER_BYTES = 4 << 20
+TOGETHER_IMAGES = 1024
+"""Batches that wait are written together until they are this large: to extend the
+dataset and to keep the books costs as much for one image as for many."""
 
 
 class Writer:
@@ -95,12 +99,29 @@ class Writer:
         try:
             while (item := self._next_item()) is not None:
                 orders, size_bytes = item
+                if len(orders) == 1 and type(orders[0]) is Rows:
+                    size_bytes = self._take_up(orders[0], size_bytes)
                 for order in orders:
                     self._carry_out(order)
                 self._done_bytes += size_bytes
                 self._filing.flush_if_due()
         finally:
             self._filing.close()
+
+    def _take_up(self, rows: Rows, size_bytes: int) -> int:
+        """Add the rows that wait behind these; return the bytes of all."""
+        inbox, images = self._inbox, rows.images
+        while size_bytes < TOGETHER_BYTES and len(images) < TOGETHER_IMAGES:
+            following = inbox.peek()
+            if following is None or len(following[0]) != 1:
+                break
+            order = following[0][0]
+            if type(order) is not Rows or order.acquisition is not rows.acquisition:
+                break
+            rows.take_up(order)
+            size_bytes += following[1]
+            inbox.get()
+        return size_bytes
 
     def _next_item(self) -> tuple[list[Order], int] | None:
         """Return what is queued next; flush where nothing is."""
@@ -150,7 +171,7 @@ class Writer:
             filing.ledger_of(order.acquisition).lost(count)
             return
         try:
-            rejected = file.rows(order.images, order.arrival_s)
+            rejected = file.rows(order.images, order.arrivals_s)
         except Interrupted as error:
             ledger.wrote(order, error.kept, error.rejected)
             filing.fail(error, lost=count - error.kept)

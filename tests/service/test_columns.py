@@ -17,10 +17,14 @@ def shot(frame, **extras):
     return image(frame, extras=extras)
 
 
+def extend(columns, frames, arrival_s):
+    columns.extend(frames, [arrival_s] * len(frames))
+
+
 def test_every_frame_has_its_number_and_arrival(group):
     columns = make_columns(group, None)
-    columns.extend([image(7), image(8)], 5.0)
-    columns.extend([image(10)], 6.0)
+    extend(columns, [image(7), image(8)], 5.0)
+    extend(columns, [image(10)], 6.0)
     columns.write()
     assert group["sequence_number"][:].tolist() == [7, 8, 10]
     assert group["sequence_number"].dtype == np.uint32
@@ -29,7 +33,7 @@ def test_every_frame_has_its_number_and_arrival(group):
 
 def test_a_row_without_a_frame_has_neither(group):
     columns = make_columns(group, None)
-    columns.extend([image(0)], 5.0)
+    extend(columns, [image(0)], 5.0)
     columns.skip(2)
     columns.write()
     assert group["sequence_number"][:].tolist() == [0, 2**32 - 1, 2**32 - 1]
@@ -39,7 +43,7 @@ def test_a_row_without_a_frame_has_neither(group):
 def test_nested_fields_become_columns_joined_by_an_underscore(group):
     first = shot(0, exposure=0.5, timestamps={"dcu": "12:00", "fpga": {"ns": 5}})
     columns = make_columns(group, first)
-    columns.extend([first], 5.0)
+    extend(columns, [first], 5.0)
     columns.write()
     assert group["exposure"][0] == 0.5
     assert group["timestamps_dcu"].asstr()[0] == "12:00"
@@ -49,7 +53,7 @@ def test_nested_fields_become_columns_joined_by_an_underscore(group):
 def test_fields_come_as_dict_or_json(group):
     text = b'{"htype": "image", "frame": 1, "shape": [6, 8], "q": 1.5}'
     columns = make_columns(group, image(0, extras=text))
-    columns.extend([image(0, extras=text), shot(1, q=2.5), image(2)], 5.0)
+    extend(columns, [image(0, extras=text), shot(1, q=2.5), image(2)], 5.0)
     columns.write()
     assert set(group) == {"sequence_number", "timestamp", "q"}
     assert np.array_equal(group["q"], [1.5, 2.5, np.nan], equal_nan=True)
@@ -57,14 +61,14 @@ def test_fields_come_as_dict_or_json(group):
 
 def test_extras_that_cannot_be_read_are_missing(group):
     columns = make_columns(group, shot(0, q=1.5))
-    columns.extend([image(0, extras=b"{broken"), image(1, extras=b"[1]")], 5.0)
+    extend(columns, [image(0, extras=b"{broken"), image(1, extras=b"[1]")], 5.0)
     columns.write()
     assert np.isnan(group["q"]).all()
 
 
 def test_a_later_frame_may_lack_or_change_fields(group):
     columns = make_columns(group, shot(0, a=1.5, b={"c": "x"}))
-    columns.extend([shot(0, a=1.5, b={"c": "x"}), shot(1, b=7), shot(2, d=1)], 5.0)
+    extend(columns, [shot(0, a=1.5, b={"c": "x"}), shot(1, b=7), shot(2, d=1)], 5.0)
     columns.write()
     assert group["b_c"][:].tolist() == [b"x", b"", b""]
     assert np.isnan(group["a"][1:]).all()
@@ -73,7 +77,7 @@ def test_a_later_frame_may_lack_or_change_fields(group):
 
 def test_bytes_are_kept_with_their_length(group):
     columns = make_columns(group, shot(0, image_appendix=b"\0abc"))
-    columns.extend([shot(0, image_appendix=b"\0abc"), shot(1)], 5.0)
+    extend(columns, [shot(0, image_appendix=b"\0abc"), shot(1)], 5.0)
     columns.write()
     assert group["image_appendix_length"][:].tolist() == [4, 0]
     assert group["image_appendix"][0, :4].tobytes() == b"\0abc"
@@ -83,7 +87,7 @@ def test_bytes_are_kept_with_their_length(group):
 def test_odd_names_are_made_fit_and_come_back_when_appended_to(group, name):
     make_columns(group, shot(0, **{name: 1.5}), frozenset({"data", "timestamp"}))
     again = columns_in(group)
-    again.extend([shot(0, **{name: 2.5})], 5.0)
+    extend(again, [shot(0, **{name: 2.5})], 5.0)
     again.write()
     (made,) = set(group) - {"sequence_number", "timestamp"}
     assert group[made][0] == 2.5
@@ -92,7 +96,7 @@ def test_odd_names_are_made_fit_and_come_back_when_appended_to(group, name):
 def test_names_that_become_the_same_are_kept_apart(group):
     first = image(0, extras={"a": {"b": 1}, "a_b": 2, "a.b": 3})
     columns = make_columns(group, first)
-    columns.extend([first], 5.0)
+    extend(columns, [first], 5.0)
     columns.write()
     assert {group[name][0] for name in ("a_b", "a_b_", "a_b__")} == {1, 2, 3}
 
@@ -112,7 +116,7 @@ def test_appending_adds_no_column_to_a_file_that_lacks_it(group):
     group.create_dataset("sequence_number", (3,), "u4", maxshape=(None,))
     columns = columns_in(group)
     columns.truncate(3)
-    columns.extend([shot(3, exposure=0.5)], 5.0)
+    extend(columns, [shot(3, exposure=0.5)], 5.0)
     columns.write()
     assert set(group) == {"sequence_number"}
     assert group["sequence_number"][:].tolist() == [0, 0, 0, 3]
@@ -120,11 +124,11 @@ def test_appending_adds_no_column_to_a_file_that_lacks_it(group):
 
 def test_a_column_shorter_than_the_data_is_filled_up_first(group):
     columns = make_columns(group, shot(0, q=1.5))
-    columns.extend([shot(0, q=1.5)], 5.0)
+    extend(columns, [shot(0, q=1.5)], 5.0)
     columns.write()
     again = columns_in(group)
     again.truncate(3)
-    again.extend([shot(3, q=4.5)], 5.0)
+    extend(again, [shot(3, q=4.5)], 5.0)
     again.write()
     assert np.array_equal(group["q"], [1.5, np.nan, np.nan, 4.5], equal_nan=True)
 
@@ -133,11 +137,11 @@ def test_a_column_shorter_than_the_data_is_filled_up_first(group):
 def test_rows_are_taken_back_whether_written_or_not(group, written):
     columns = make_columns(group, None)
     frames = [image(frame) for frame in range(5)]
-    columns.extend(frames[:written], 5.0)
+    extend(columns, frames[:written], 5.0)
     columns.write()
-    columns.extend(frames[written:], 5.0)
+    extend(columns, frames[written:], 5.0)
     columns.truncate(2)
-    columns.extend([image(9)], 5.0)
+    extend(columns, [image(9)], 5.0)
     columns.write()
     assert group["sequence_number"][:].tolist() == [0, 1, 9]
 
@@ -145,7 +149,7 @@ def test_rows_are_taken_back_whether_written_or_not(group, written):
 def test_metadata_of_the_name_timestamp_is_not_written_over(group):
     group["timestamp"] = "2020-01-01"
     columns = make_columns(group, None)
-    columns.extend([image(0)], 5.0)
+    extend(columns, [image(0)], 5.0)
     columns.write()
     assert group["timestamp"].asstr()[()] == "2020-01-01"
 

@@ -552,7 +552,7 @@ def test_a_bad_path_in_the_file_is_told(desk):
 def test_an_acquisition_without_an_order_to_make_a_file_has_none(desk):
     made = acquisition(None)
     made.counts.received = 1
-    desk.do(Rows(made, 0, [image(0)], 5.0))
+    desk.do(Rows(made, 0, [image(0)], [5.0]))
     assert desk.end(made).counts.unsaved == 1
 
 

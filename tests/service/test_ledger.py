@@ -17,7 +17,7 @@ def ledger(made):
 
 def rows(made, row, count):
     made.counts.received += count
-    return Rows(made, row, images(*range(row, row + count)), 5.0)
+    return Rows(made, row, images(*range(row, row + count)), [5.0] * count)
 
 
 def counted(made):

@@ -6,7 +6,9 @@ import h5py
 import numpy as np
 import pytest
 
+from srx_service import writer
 from srx_service.errors import WriteError
+from srx_service.h5file import AcquisitionFile
 from srx_service.messages import Start
 from srx_service.orders import Close, Create, Header, Holes, Rewind, Rows, Tally
 from tests.service.writing import DATASET, Desk, acquisition, image, images, pixels
@@ -30,7 +32,7 @@ def running(desk):
 
 def series(made, *shots, done=None):
     made.counts.received += len(shots)
-    rows = Rows(made, 0, list(shots), 5.0)
+    rows = Rows(made, 0, list(shots), [5.0] * len(shots))
     return [
         Create(made, True),
         Header(made, Start(), 0),
@@ -65,6 +67,74 @@ def test_all_that_is_queued_is_written_before_it_stops(desk):
     assert made.counts.written == 2
     with h5py.File(desk.file) as file:
         assert len(file[DATASET]) == 2
+
+
+@pytest.fixture
+def written(monkeypatch):
+    """How many images each call that writes some was given."""
+    counts, write = [], AcquisitionFile.rows
+
+    def rows(file, shots, arrivals_s):
+        counts.append(len(shots))
+        return write(file, shots, arrivals_s)
+
+    monkeypatch.setattr(AcquisitionFile, "rows", rows)
+    return counts
+
+
+def put(desk, made, *shots, size_bytes=96):
+    made.counts.received += len(shots)
+    row = made.rows_given
+    made.rows_given += len(shots)
+    rows = Rows(made, row, list(shots), [float(row)] * len(shots))
+    desk.writer.put([rows], size_bytes)
+
+
+def finish(desk):
+    desk.writer.stop()
+    desk.writer.run()
+    assert desk.writer.queued_bytes == 0
+
+
+def test_rows_that_wait_are_written_together_each_with_its_arrival(desk, written):
+    made = desk.begin()
+    for frame in range(3):
+        put(desk, made, image(2 * frame), image(2 * frame + 1))
+    finish(desk)
+    assert (written, made.counts.written) == ([6], 6)
+    with h5py.File(desk.file) as file:
+        assert np.array_equal(file[DATASET], [pixels(frame) for frame in range(6)])
+        arrivals = file[DATASET].parent["timestamp"][:]
+    assert arrivals.tolist() == [0.0, 0.0, 2.0, 2.0, 4.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("bound", "value"), [("TOGETHER_BYTES", 200), ("TOGETHER_IMAGES", 3)]
+)
+def test_rows_are_written_together_up_to_a_bound(
+    desk, written, monkeypatch, bound, value
+):
+    monkeypatch.setattr(writer, bound, value)
+    made = desk.begin()
+    for frame in range(6):
+        put(desk, made, image(frame))
+    finish(desk)
+    assert (written, made.counts.written) == ([3, 3], 6)
+
+
+def test_what_stands_between_rows_keeps_its_place(desk, written):
+    made = desk.begin()
+    put(desk, made, image(0))
+    desk.writer.put([Holes(made, 1, 1, "missing")], 0)
+    made.rows_given += 1
+    put(desk, made, image(2))
+    other = acquisition(desk.folder / "b.h5")
+    desk.writer.put([Close(made, "done"), Create(other, True)], 0)
+    put(desk, other, image(0))
+    finish(desk)
+    assert written == [1, 1, 1]
+    assert (made.counts.written, made.counts.missing) == (2, 1)
+    assert other.counts.written == 1
 
 
 def test_rows_are_flushed_when_the_queue_runs_empty(running):
@@ -188,7 +258,7 @@ def test_a_dying_thread_closes_the_file(desk):
     made = acquisition(desk.file)
     desk.writer.put(series(made, *images(0, 1))[:-1], 192)
     desk.writer.put([object()], 0)
-    desk.writer.put([Rows(made, 2, None, 5.0)], 0)
+    desk.writer.put([Rows(made, 2, None, [5.0])], 0)
     with pytest.raises(TypeError):
         desk.writer.run()
     with h5py.File(desk.file) as file:

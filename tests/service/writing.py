@@ -113,7 +113,7 @@ class Desk:
         made.counts.received += len(frames)
         row = made.rows_given
         made.rows_given += len(frames)
-        self.do(Rows(made, row, list(frames), arrival_s))
+        self.do(Rows(made, row, list(frames), [arrival_s] * len(frames)))
 
     def lose(self, made: Acquisition, count: int, reason: Any = "missing") -> None:
         row = made.rows_given

@@ -29,7 +29,10 @@ def main(folder: Path, frames_per_chunk: int, encoding: str) -> None:
     for row in range(0, 1_000_000, 5):
         extras = {"exposure": row / 10, "text": str(row)}
         shots = [image(row + k, encoding, extras=extras) for k in range(4)]
-        orders = [Rows(made, row, shots, 5.0), Holes(made, row + 4, 1, "missing")]
+        orders = [
+            Rows(made, row, shots, [5.0] * len(shots)),
+            Holes(made, row + 4, 1, "missing"),
+        ]
         desk.writer.put(list(orders), 400)
         time.sleep(0.001 * (row % 4))
 
