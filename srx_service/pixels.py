@@ -12,7 +12,7 @@ import numpy as np
 
 from srx_service import codecs
 from srx_service.codecs import bslz4
-from srx_service.fitting import Layout, is_same, misfit, name_of
+from srx_service.fitting import Layout, misfit, name_of
 from srx_service.messages import Buffer, Image
 from srx_service.shared import SharedChunk
 
@@ -46,8 +46,8 @@ class Pixels:
         self._parts = layout.shape[0] // self._step
         self._tail = (0,) * (len(layout.shape) - 1)
         self._hole = b""
-        self._fitting: tuple[tuple[int, ...], str, bytes] | None = None
-        """Shape, dtype and frame of a compressed image that passed every check."""
+        self._frame: bytes | None = None
+        """What a compressed image begins with that passed every check."""
         self._shared: SharedChunk | None = None
         if layout.chunk[0] > 1:
             self._shared = SharedChunk(
@@ -71,38 +71,49 @@ class Pixels:
         if self._shared is not None:
             self._write_shared(self._shared, images, rejected)
             return
-        row = self.rows
-        self._resize(row + len(images))
-        index = 0
+        first = row = self.rows
+        self._resize(first + len(images))
+        put, tail = self._id.write_direct_chunk, self._tail
         try:
-            for index, image in enumerate(images):
-                cause = self._write_one(row + index, image)
-                if cause is not None:
-                    rejected.append((index, cause))
+            for row, image in enumerate(images, first):
+                if self._is_as_it_should_be(image):
+                    put((row, 0, *tail), image.blobs[0])
+                elif (cause := self._write_other(row, image)) is not None:
+                    rejected.append((row - first, cause))
         except H5_ERRORS:
             with suppress(*H5_ERRORS):
-                self._resize(row + index)
+                self._resize(row)
             raise
 
     def _resize(self, rows: int) -> None:
         self._id.set_extent((rows, *self.layout.shape))
         self.rows = rows
 
-    def _write_one(self, row: int, image: Image) -> str | None:
+    def _is_as_it_should_be(self, image: Image) -> bool:
+        """True for an image that can go in as it is, which nearly all are.
+
+        A compressed one has shape, dtype and frame of one that passed every check.
+        """
+        blobs = image.blobs
+        if (
+            self._parts != 1
+            or len(blobs) != 1
+            or image.encoding != self.layout.encoding
+            or image.shape != self.layout.shape
+            or image.dtype != self._name
+        ):
+            return False
+        blob = blobs[0]
+        if image.encoding == "none":
+            return len(blob) == self._nbytes
+        return (
+            blob[:FRAME_BYTES] == self._frame
+            and len(blob) * bslz4.LZ4_RATIO >= self._nbytes
+        )
+
+    def _write_other(self, row: int, image: Image) -> str | None:
         """Write an image, if it fits; decode one that the filter does not know."""
         layout, blobs = self.layout, image.blobs
-        if (
-            image.encoding == "none" == layout.encoding
-            and len(blobs) == self._parts == 1
-            and len(blobs[0]) == self._nbytes
-            and image.shape == layout.shape
-            and (image.dtype == self._name or is_same(image.dtype, layout.dtype))
-        ):
-            self._id.write_direct_chunk((row, 0, *self._tail), blobs[0])
-            return None
-        if self._is_like_the_last(image):
-            self._id.write_direct_chunk((row, 0, *self._tail), blobs[0])
-            return None
         cause = misfit(image, layout)
         if cause is not None:
             return cause
@@ -118,19 +129,8 @@ class Pixels:
             offset = (row, part * self._step, *self._tail)
             self._id.write_direct_chunk(offset, blob, filter_mask=mask)
         if mask == 0 and encoding == "bslz4" and len(blobs) == self._parts == 1:
-            self._fitting = (image.shape, image.dtype, bytes(blobs[0][:FRAME_BYTES]))
+            self._frame = bytes(blobs[0][:FRAME_BYTES])
         return None
-
-    def _is_like_the_last(self, image: Image) -> bool:
-        """True for a compressed image with shape, dtype and frame of one that fits."""
-        return (
-            self._fitting is not None
-            and image.encoding == "bslz4"
-            and len(image.blobs) == 1
-            and len(image.blobs[0]) * bslz4.LZ4_RATIO >= self._nbytes
-            and (image.shape, image.dtype, bytes(image.blobs[0][:FRAME_BYTES]))
-            == self._fitting
-        )
 
     def _in_parts(self, plain: bytes) -> tuple[bytes, ...]:
         size = len(plain) // self._parts
