@@ -83,8 +83,7 @@ class Forwarder:
         """Take a batch, which the caller does not change any more."""
         if self._is_closed:
             return
-        is_over = not self._must_wait and self.queued_bytes >= self.queue_limit
-        if is_over or not self.clients:  # then only headers and ends matter
+        if not self.clients or self._is_over:  # then only headers and ends matter
             messages, size_bytes = self._without_images(messages), 0
             if not messages:
                 return
@@ -94,10 +93,14 @@ class Forwarder:
             self._outlet.ring()
 
     def _without_images(self, messages: Sequence[Message]) -> Sequence[Message]:
-        kept = [message for message in messages if not isinstance(message, Image)]
+        kept = [message for message in messages if type(message) is not Image]
         if self.clients:
             self._refused += len(messages) - len(kept)
         return kept
+
+    @property
+    def _is_over(self) -> bool:
+        return not self._must_wait and self.queued_bytes >= self.queue_limit
 
     @property
     def queued_bytes(self) -> int:

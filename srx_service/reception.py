@@ -29,14 +29,15 @@ T = TypeVar("T")
 POLL_MS = 100
 POLL_WAITING_MS = 10
 """While a gap or an End waits for its time."""
-POLL_HELD_MS = 5
+POLL_HELD_MS = 2
 POLL_QUIET_MS = 2
 QUIET_S = 0.02
 """Sockets that were empty for so long have nothing on its way: one that was emptied is
 filled again from the network a moment later, and a large message takes its time."""
 TICK_S = 0.05
-RESUME_AT = 7 / 8
-"""Of the limit: reading resumes once the queues have sunk to this."""
+RESUME_AT = 63 / 64
+"""Of the limit: reading resumes once the queues have sunk to this. In small steps
+network, reading and writing go on side by side; in large ones they take turns."""
 SIZE_CHANGE = 1.5
 """A change of image size by this factor sets the high-water marks anew."""
 
@@ -201,7 +202,7 @@ class Reception:
         if not (passed or orders or strays):
             return None
         live = _last_image(passed, strays)
-        self._status.images += sum(type(m) is Image for m in passed)
+        self._status.images += [*map(type, passed)].count(Image)
         self._status.image_bytes += size
         self._hand_on(Batch(passed, orders, start, live, router.start, size))
         return live
@@ -214,6 +215,8 @@ class Reception:
             self._source.fit_to(size)
 
     def _run_calls(self) -> None:
+        if self._calls.empty():
+            return
         for call in self._take_calls():
             if call.patience_s is None:
                 call.settle()

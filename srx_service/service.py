@@ -190,7 +190,7 @@ class Service:
     def _hand_on(self, batch: Batch) -> None:
         """Where the line forks; called by one thread at a time, in order."""
         if batch.orders:
-            has_rows = any(isinstance(order, Rows) for order in batch.orders)
+            has_rows = Rows in map(type, batch.orders)
             self._writer.put(batch.orders, batch.size_bytes if has_rows else 0)
         if batch.messages:
             self._forwarder.put(batch.messages, batch.size_bytes)

@@ -67,6 +67,8 @@ class Source:
         self._poller = zmq.Poller()
         self._poller.register(self._woken.fileno(), zmq.POLLIN)
         self._is_reading = False
+        self._has_more = False
+        """True after a full batch: there is more to read, so no need to look."""
         self.resume()
 
     def _connect(
@@ -97,6 +99,8 @@ class Source:
 
     def poll(self, timeout_ms: int) -> list[zmq.Socket[bytes]]:
         """Wait for messages or a wake-up; return the sockets to read."""
+        if self._has_more and self._is_reading:
+            return self._sockets
         ready: list[zmq.Socket[bytes]] = []
         for sock, _ in self._poller.poll(timeout_ms):
             if isinstance(sock, zmq.Socket):
@@ -134,16 +138,20 @@ class Source:
             size, is_empty = self._receive_from(sock, batch, size)
             if not is_empty:
                 self._turn = self._sockets.index(sock) + 1
+                self._has_more = True
                 return Received(batch, size, drained=False)
+        self._has_more = False
         return Received(batch, size, drained=True)
 
-    def _in_turn(self, ready: Sequence[zmq.Socket[bytes]]) -> list[zmq.Socket[bytes]]:
+    def _in_turn(
+        self, ready: Sequence[zmq.Socket[bytes]]
+    ) -> Sequence[zmq.Socket[bytes]]:
         """Return sockets so that none waits while another is never found empty.
 
         What waited there would be taken for lost: the others run ahead of it.
         """
         if len(ready) < 2:
-            return list(ready)
+            return ready
         count, turn, index = len(self._sockets), self._turn, self._sockets.index
         return sorted(ready, key=lambda sock: (index(sock) - turn) % count)
 

@@ -74,6 +74,8 @@ class Workers:
     def _concerns(self, batch: Batch) -> bool:
         if self._needs(batch.start):
             return True
+        if batch.live_start is batch.start:  # no header in between
+            return False
         return any(type(m) is Start and self._needs(m) for m in batch.messages)
 
     def _transform(self, batch: Batch) -> Batch:

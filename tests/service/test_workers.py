@@ -41,7 +41,8 @@ class Line:
 
 
 def batch(*messages, start=None, orders=(), live=None, size_bytes=100):
-    return Batch(list(messages), list(orders), start, live, start, size_bytes)
+    last = next((m for m in reversed(messages) if isinstance(m, Start)), start)
+    return Batch(list(messages), list(orders), start, live, last, size_bytes)
 
 
 def encodings(batch):
@@ -72,7 +73,7 @@ def test_the_header_in_force_before_the_batch_counts():
 
 def test_writer_and_live_view_get_the_same_transformed_image():
     shot = image(0)
-    rows = Rows(acquisition(None), 0, [shot], 5.0)
+    rows = Rows(acquisition(None), 0, [shot], [5.0])
     with Line() as line:
         line.workers.submit(batch(shot, start=ROTATED, orders=[rows], live=shot))
         line.workers.settle()
