@@ -91,6 +91,10 @@ class Control:
         """See Line."""
         return self._router.received
 
+    def is_receiving(self) -> bool:
+        """See Line."""
+        return self._status.is_receiving
+
     def detector(self) -> dict[str, Any]:
         """See Line."""
         return self._configuration

@@ -5,7 +5,6 @@ It alone owns source, ordering and router; whoever wants something of them calls
 """
 
 import logging
-import math
 import queue
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -29,13 +28,13 @@ T = TypeVar("T")
 POLL_MS = 100
 POLL_WAITING_MS = 10
 """While a gap or an End waits for its time."""
-POLL_HELD_MS = 2
+POLL_HELD_MS = 4
 POLL_QUIET_MS = 2
 QUIET_S = 0.02
 """Sockets that were empty for so long have nothing on its way: one that was emptied is
 filled again from the network a moment later, and a large message takes its time."""
 TICK_S = 0.05
-RESUME_AT = 63 / 64
+RESUME_AT = 31 / 32
 """Of the limit: reading resumes once the queues have sunk to this. In small steps
 network, reading and writing go on side by side; in large ones they take turns."""
 SIZE_CHANGE = 1.5
@@ -78,7 +77,6 @@ class Reception:
         self._is_over = False
         self._image_bytes = 0
         self._ticked_s = 0.0
-        self._received_s = -math.inf
 
     # -- requests, from any thread ----------------------------------------------------
 
@@ -125,13 +123,13 @@ class Reception:
         drained = received.drained and not self._is_held
         messages: Sequence[Message] = ()
         if received.messages:
-            self._received_s = now_s
+            self._status.received_s = now_s
             self._status.messages += len(received.messages)
             messages = self._decode(received.messages)
         if messages or self._ordering.is_waiting:
             self._pass_on(messages, received.size_bytes, now_s, drained)
         if self._after_drain:
-            is_quiet = drained and now_s - self._received_s >= QUIET_S
+            is_quiet = drained and now_s - self._status.received_s >= QUIET_S
             self._run_after_drain(now_s, is_quiet)
         if now_s - self._ticked_s >= TICK_S:
             self._ticked_s = now_s
@@ -181,7 +179,7 @@ class Reception:
         size = max(0, arriving_bytes + before - self._ordering.held_bytes)
         live = self._deliver(passed, size, now_s)
         if live is not None:
-            self._fit(live)
+            self._fit(size_of(live))
 
     def release(self) -> None:
         """Pass on what waits behind gaps: an acquisition ends, and waits no longer.
@@ -207,9 +205,10 @@ class Reception:
         self._hand_on(Batch(passed, orders, start, live, router.start, size))
         return live
 
-    def _fit(self, image: Image) -> None:
-        size = size_of(image)
+    def _fit(self, size: int) -> None:
         known = self._image_bytes
+        if size == known:
+            return
         if size > known * SIZE_CHANGE or size * SIZE_CHANGE < known:
             self._image_bytes = size
             self._source.fit_to(size)

@@ -1,6 +1,7 @@
 """Counters of the running line, read by HTTP and metrics; each has one owner."""
 
 import logging
+import math
 import time
 import traceback
 from collections.abc import Callable
@@ -13,6 +14,8 @@ logger = logging.getLogger(__name__)
 
 EXAMPLE_BYTES = 1000
 KINDS_KEPT = 50
+RECEIVING_S = 0.1
+"""A source that was silent for so long is not being received."""
 SHOWN_AFTER_S = 1.0
 """Reading that is held for longer is told in /status."""
 
@@ -29,6 +32,8 @@ class Status:
         self.messages = 0
         self.images = 0
         self.image_bytes = 0
+        self.received_s = -math.inf
+        """When messages came last, by the clock."""
         self.undecodable: dict[str, int] = {}
         self.examples: dict[str, dict[str, str]] = {}
         self.decoder_faults = 0
@@ -73,6 +78,11 @@ class Status:
         if self._held_since is not None:
             self._held_s += self._clock() - self._held_since
         self._held_since, self.held_reason = None, None
+
+    @property
+    def is_receiving(self) -> bool:
+        """True while messages come."""
+        return self._clock() - self.received_s < RECEIVING_S
 
     @property
     def is_held(self) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 import copyreg
 import io
 import pickle
+import time
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -41,20 +42,39 @@ POLLED: dict[str, Callable[[Line], dict[str, Any]]] = {
 """What clients poll, at 20 Hz and more, while the line needs the core."""
 
 
+POLLS_APART_S = 0.05
+"""Between two answers on one path while the detector sends."""
+
+
 class PolledMiddleware:
-    """Answers what is polled at once: a route of FastAPI takes three times as long."""
+    """Answers what is polled at once: a route of FastAPI takes three times as long.
+
+    While the detector sends, each path is answered 20 times a second and no more; who
+    asks more often waits for the next time. So a client that asks in a tight loop does
+    not take the core from the line.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._next_s = dict.fromkeys(POLLED, 0.0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or let the request pass."""
-        told = POLLED.get(scope["path"]) if scope.get("method") == "GET" else None
+        path = scope["path"]
+        told = POLLED.get(path) if scope.get("method") == "GET" else None
         if told is None:
             await self._app(scope, receive, send)
-        else:
-            answer = _written(told(scope["app"].state.line))
-            await answer(scope, receive, send)
+            return
+        line: Line = scope["app"].state.line
+        if line.is_receiving():
+            await self._wait_for_turn(path)
+        await _written(told(line))(scope, receive, send)
+
+    async def _wait_for_turn(self, path: str) -> None:
+        wait_s = self._next_s[path] - time.monotonic()
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
+        self._next_s[path] = time.monotonic() + POLLS_APART_S
 
 
 def _written(told: dict[str, Any]) -> Response:

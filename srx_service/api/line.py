@@ -27,6 +27,10 @@ class Line(Protocol):
         """Return the images received since the last header."""
         ...
 
+    def is_receiving(self) -> bool:
+        """True while the detector sends."""
+        ...
+
     def detector(self) -> dict[str, Any]:
         """Return the configuration, without secrets."""
         ...

@@ -43,6 +43,7 @@ class FakeLine:
         self.calls = []
         self.shown = {"state": "idle"}
         self.ready = True
+        self.receiving = False
         self.fault = None
 
     def _called(self, *call):
@@ -57,6 +58,9 @@ class FakeLine:
 
     def received_frames(self):
         return 7
+
+    def is_receiving(self):
+        return self.receiving
 
     def detector(self):
         return {"class": "Eiger"}

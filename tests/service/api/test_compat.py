@@ -1,11 +1,14 @@
 """The predecessor's routes."""
 
 import pickle
+import time
 
 import numpy as np
 import pytest
+from fastapi import FastAPI
 
-from srx_service.api.compat import dumps
+from srx_service.api import compat
+from srx_service.api.compat import POLLED, POLLS_APART_S, dumps
 from srx_service.api.line import ApiSettings
 
 
@@ -24,6 +27,33 @@ def test_the_status_may_tell_more_than_the_predecessors(ask, line):
 
 
 def test_received_frames_are_told_as_the_predecessor_told_them(ask):
+    assert ask("GET", "/received_frames").content == b'{"value":7}'
+
+
+@pytest.mark.parametrize("path", POLLED)
+def test_polls_are_answered_apart_while_the_detector_sends(ask, line, path):
+    line.receiving = True
+    begun_s = time.monotonic()
+    assert [ask("GET", path).status_code for _ in range(4)] == [200] * 4
+    assert time.monotonic() - begun_s >= 3 * POLLS_APART_S
+
+
+def test_a_poll_of_one_path_does_not_wait_for_one_of_the_other(ask, line, monkeypatch):
+    monkeypatch.setattr(compat, "POLLS_APART_S", 3600.0)
+    line.receiving = True
+    assert [ask("GET", path).status_code for path in POLLED] == [200, 200]
+
+
+def test_polls_are_answered_at_once_while_nothing_comes(ask, monkeypatch):
+    monkeypatch.setattr(compat, "POLLS_APART_S", 3600.0)
+    for path in POLLED:
+        assert [ask("GET", path).status_code for _ in range(3)] == [200] * 3
+
+
+def test_the_routes_of_the_openapi_tell_the_same(asker, monkeypatch):
+    monkeypatch.setattr(FastAPI, "add_middleware", lambda *_, **__: None)
+    ask = asker()
+    assert ask("GET", "/status").content == b'{"state":"idle"}'
     assert ask("GET", "/received_frames").content == b'{"value":7}'
 
 
