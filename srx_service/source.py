@@ -64,12 +64,14 @@ class Source:
         self._waker, self._woken = socket.socketpair()
         self._waker.setblocking(False)
         self._woken.setblocking(False)
-        self._poller = zmq.Poller()
-        self._poller.register(self._woken.fileno(), zmq.POLLIN)
-        self._is_reading = False
+        self._poller, self._idle_poller = zmq.Poller(), zmq.Poller()
+        for poller in (self._poller, self._idle_poller):
+            poller.register(self._woken.fileno(), zmq.POLLIN)
+        for sock in self._sockets:
+            self._poller.register(sock, zmq.POLLIN)
+        self._is_reading = True
         self._has_more = False
         """True after a full batch: there is more to read, so no need to look."""
-        self.resume()
 
     def _connect(
         self, endpoint: str, kind: Literal["pull", "sub"], module: int
@@ -102,7 +104,8 @@ class Source:
         if self._has_more and self._is_reading:
             return self._sockets
         ready: list[zmq.Socket[bytes]] = []
-        for sock, _ in self._poller.poll(timeout_ms):
+        poller = self._poller if self._is_reading else self._idle_poller
+        for sock, _ in poller.poll(timeout_ms):
             if isinstance(sock, zmq.Socket):
                 ready.append(sock)
             else:
@@ -118,17 +121,11 @@ class Source:
 
     def pause(self) -> None:
         """Stop reading: what is sent piles up at the sender."""
-        if self._is_reading:
-            for sock in self._sockets:
-                self._poller.unregister(sock)
-            self._is_reading = False
+        self._is_reading = False
 
     def resume(self) -> None:
         """Read again."""
-        if not self._is_reading:
-            for sock in self._sockets:
-                self._poller.register(sock, zmq.POLLIN)
-            self._is_reading = True
+        self._is_reading = True
 
     def receive(self, ready: Sequence[zmq.Socket[bytes]]) -> Received:
         """Return a batch: it ends when the sockets are empty, or is full."""

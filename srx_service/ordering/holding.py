@@ -19,8 +19,9 @@ NOWHERE = -1
 
 def size_of(message: Message) -> int:
     """Return the bytes of pixels and tables that a message holds."""
-    if isinstance(message, Image):
-        return sum(map(len, message.blobs))
+    if type(message) is Image:
+        blobs = message.blobs
+        return len(blobs[0]) if len(blobs) == 1 else sum(map(len, blobs))
     if isinstance(message, Start):
         tables = sum(table.nbytes for table in message.tables.values())
         return tables + len(message.appendix)
