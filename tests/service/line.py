@@ -18,6 +18,8 @@ from srx_service.routing import Router
 
 ROOT = Path("/nowhere")
 """Files are named under it and never made."""
+FILE = str(ROOT / "a.h5")
+"""The one that a Start names unless told otherwise."""
 UNFIT = "unfit"
 """The encoding of images that the writer here rejects."""
 

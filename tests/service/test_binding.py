@@ -2,8 +2,8 @@ import pytest
 
 from srx_service.messages import End
 from tests.service.line import (
+    FILE,
     ROOT,
-    Line,
     dectris_series,
     dectris_start,
     image,
@@ -11,20 +11,6 @@ from tests.service.line import (
     series,
     start,
 )
-
-FILE = str(ROOT / "a.h5")
-
-
-@pytest.fixture
-def line() -> Line:
-    """The generic stream, on one connection."""
-    return Line()
-
-
-@pytest.fixture
-def dectris() -> Line:
-    return Line("series")
-
 
 # -- series that nobody armed for ----------------------------------------------------
 

@@ -3,7 +3,6 @@ import pytest
 from srx_service.errors import RequestError
 from srx_service.messages import End
 from tests.service.line import (
-    ROOT,
     UNFIT,
     Line,
     dectris_series,
@@ -14,20 +13,6 @@ from tests.service.line import (
     series,
     start,
 )
-
-FILE = str(ROOT / "a.h5")
-
-
-@pytest.fixture
-def line() -> Line:
-    """The generic stream, on one connection."""
-    return Line()
-
-
-@pytest.fixture
-def dectris() -> Line:
-    return Line("series")
-
 
 # -- rows ----------------------------------------------------------------------------
 

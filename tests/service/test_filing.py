@@ -2,15 +2,9 @@ import pytest
 
 from srx_service.errors import WriteError
 from srx_service.filing import FLUSH_APART_S
-from tests.service.writing import Desk, acquisition, images
+from tests.service.writing import acquisition, images
 
 AT_ONCE = 0.0
-
-
-@pytest.fixture
-def desk(tmp_path):
-    with Desk(tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

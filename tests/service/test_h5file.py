@@ -23,13 +23,6 @@ from tests.service.writing import (
 )
 
 
-@pytest.fixture
-def desk(tmp_path):
-    made = Desk(tmp_path)
-    yield made
-    made.close()
-
-
 def read(path, name=DATASET):
     with h5py.File(path) as file:
         return file[name][()]

@@ -5,6 +5,7 @@ from srx_service.errors import RequestError
 from srx_service.messages import End
 from srx_service.ordering import Limits
 from tests.service.line import (
+    FILE,
     ROOT,
     Line,
     dectris_start,
@@ -14,20 +15,6 @@ from tests.service.line import (
     series,
     start,
 )
-
-FILE = str(ROOT / "a.h5")
-
-
-@pytest.fixture
-def line() -> Line:
-    """The generic stream, on one connection."""
-    return Line()
-
-
-@pytest.fixture
-def dectris() -> Line:
-    return Line("series")
-
 
 # -- images --------------------------------------------------------------------------
 

@@ -11,13 +11,7 @@ from srx_service.errors import WriteError
 from srx_service.h5file import AcquisitionFile
 from srx_service.messages import Start
 from srx_service.orders import Close, Create, Header, Holes, Rewind, Rows, Tally
-from tests.service.writing import DATASET, Desk, acquisition, image, images, pixels
-
-
-@pytest.fixture
-def desk(tmp_path):
-    with Desk(tmp_path) as made:
-        yield made
+from tests.service.writing import DATASET, acquisition, image, images, pixels
 
 
 @pytest.fixture
