@@ -83,7 +83,8 @@ class Forwarder:
         """Take a batch, which the caller does not change any more."""
         if self._is_closed:
             return
-        if not self.clients or self._is_over:  # then only headers and ends matter
+        if not self.clients or (self._is_at_limit and not self._must_wait):
+            # then only headers and ends matter
             messages, size_bytes = self._without_images(messages), 0
             if not messages:
                 return
@@ -99,8 +100,8 @@ class Forwarder:
         return kept
 
     @property
-    def _is_over(self) -> bool:
-        return not self._must_wait and self.queued_bytes >= self.queue_limit
+    def _is_at_limit(self) -> bool:
+        return self.queued_bytes >= self.queue_limit
 
     @property
     def queued_bytes(self) -> int:
@@ -116,7 +117,7 @@ class Forwarder:
     @property
     def is_full(self) -> bool:
         """True while the line should hold reading, for a client that is waited for."""
-        return self._must_wait and self.queued_bytes >= self.queue_limit
+        return self._must_wait and self._is_at_limit
 
     @property
     def dropped_images(self) -> int:

@@ -207,8 +207,6 @@ class Reception:
 
     def _fit(self, size: int) -> None:
         known = self._image_bytes
-        if size == known:
-            return
         if size > known * SIZE_CHANGE or size * SIZE_CHANGE < known:
             self._image_bytes = size
             self._source.fit_to(size)

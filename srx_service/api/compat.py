@@ -31,17 +31,11 @@ class PickleResponse(Response):
     media_type = "image/pickle"
 
 
-def _value(line: Line) -> dict[str, Any]:
-    return {"value": line.received_frames()}
-
-
 POLLED: dict[str, Callable[[Line], dict[str, Any]]] = {
     "/status": lambda line: line.status(),
-    "/received_frames": _value,
+    "/received_frames": lambda line: {"value": line.received_frames()},
 }
 """What clients poll, at 20 Hz and more, while the line needs the core."""
-
-
 POLLS_APART_S = 0.05
 """Between two answers on one path while the detector sends."""
 
