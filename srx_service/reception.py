@@ -28,13 +28,13 @@ T = TypeVar("T")
 POLL_MS = 100
 POLL_WAITING_MS = 10
 """While a gap or an End waits for its time."""
-POLL_HELD_MS = 4
+POLL_HELD_MS = 8
 POLL_QUIET_MS = 2
 QUIET_S = 0.02
 """Sockets that were empty for so long have nothing on its way: one that was emptied is
 filled again from the network a moment later, and a large message takes its time."""
 TICK_S = 0.05
-RESUME_AT = 31 / 32
+RESUME_AT = 15 / 16
 """Of the limit: reading resumes once the queues have sunk to this. In small steps
 network, reading and writing go on side by side; in large ones they take turns."""
 SIZE_CHANGE = 1.5

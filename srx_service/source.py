@@ -11,6 +11,9 @@ from srx_service.messages import Buffer
 
 BATCH_MESSAGES = 256
 BATCH_BYTES = 1 << 20
+NEXT_BATCH_BYTES = 4 << 20
+"""After a full batch, when more waits than is kept up with: what is done once a batch
+is then done less often."""
 COPY_BELOW_BYTES = 64 << 10
 """Smaller parts are received as bytes: a copy is cheaper than keeping the frame."""
 MARK_MIN, MARK_MAX = 4, 1024
@@ -130,9 +133,9 @@ class Source:
     def receive(self, ready: Sequence[zmq.Socket[bytes]]) -> Received:
         """Return a batch: it ends when the sockets are empty, or is full."""
         batch: list[tuple[list[Buffer], int]] = []
-        size = 0
+        size, limit = 0, NEXT_BATCH_BYTES if self._has_more else BATCH_BYTES
         for sock in self._in_turn(ready):
-            size, is_empty = self._receive_from(sock, batch, size)
+            size, is_empty = self._receive_from(sock, batch, size, limit)
             if not is_empty:
                 self._turn = self._sockets.index(sock) + 1
                 self._has_more = True
@@ -157,13 +160,14 @@ class Source:
         sock: zmq.Socket[bytes],
         batch: list[tuple[list[Buffer], int]],
         size: int,
+        limit: int,
     ) -> tuple[int, bool]:
         # a Frame knows whether more follow; asking the socket costs twice as much
         connection, before = self._connections[sock], len(batch)
         receive, append, module = sock.recv, batch.append, connection.module
         left = BATCH_MESSAGES - before
         try:
-            while left > 0 and size < BATCH_BYTES:
+            while left > 0 and size < limit:
                 frame = receive(zmq.DONTWAIT, copy=False)
                 parts: list[Buffer] = [frame.bytes]
                 while frame.more:

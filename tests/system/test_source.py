@@ -120,13 +120,17 @@ def test_a_batch_ends_at_so_many_messages(senders, connect, monkeypatch):
     assert [int(parts[0]) for parts, _ in messages] == list(range(200))
 
 
-def test_a_batch_ends_at_one_mebibyte(senders, connect):
+def test_a_batch_ends_at_one_mebibyte_and_at_four_after_a_full_one(senders, connect):
     sender, endpoint = senders(sndhwm=0)
     source = connect(endpoint)
-    for _ in range(20):
+    for _ in range(60):
         sender.send_multipart([b"head", bytes(BATCH_BYTES // 2)])
-    _, rounds = receive(source, 20)
-    assert max(len(found.messages) for found in rounds) <= 2
+    _, rounds = receive(source, 60)
+    after_a_full_one = False
+    for found in rounds:
+        assert found.size_bytes <= (4 if after_a_full_one else 1) * BATCH_BYTES
+        after_a_full_one = not found.drained
+    assert any(not found.drained for found in rounds)
 
 
 def test_no_connection_waits_while_another_is_never_empty(senders, connect):
@@ -140,7 +144,7 @@ def test_no_connection_waits_while_another_is_never_empty(senders, connect):
     ahead = max(
         abs(2 * names[:k].count(b"first") - k) for k in range(0, len(names), 64)
     )
-    assert ahead <= 2 * BATCH_MESSAGES
+    assert ahead <= 3 * BATCH_MESSAGES  # one may come a little later than the other
 
 
 def test_several_connections_share_what_is_sent(senders, connect):
