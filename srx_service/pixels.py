@@ -74,11 +74,15 @@ class Pixels:
         first = row = self.rows
         self._resize(first + len(images))
         put, tail = self._id.write_direct_chunk, self._tail
+        # looked at before the first is copied to the file: what checks is still cached
+        blobs = [self._blob_as_it_is(image) for image in images]
         try:
-            for row, image in enumerate(images, first):
-                if self._is_as_it_should_be(image):
-                    put((row, 0, *tail), image.blobs[0])
-                elif (cause := self._write_other(row, image)) is not None:
+            for row, blob in enumerate(blobs, first):
+                if blob is not None:
+                    put((row, 0, *tail), blob)
+                    continue
+                cause = self._write_other(row, images[row - first])
+                if cause is not None:
                     rejected.append((row - first, cause))
         except H5_ERRORS:
             with suppress(*H5_ERRORS):
@@ -89,8 +93,8 @@ class Pixels:
         self._id.set_extent((rows, *self.layout.shape))
         self.rows = rows
 
-    def _is_as_it_should_be(self, image: Image) -> bool:
-        """True for an image that can go in as it is, which nearly all are.
+    def _blob_as_it_is(self, image: Image) -> Buffer | None:
+        """Return what can go in as it is, as nearly all images can.
 
         A compressed one has shape, dtype and frame of one that passed every check.
         """
@@ -102,14 +106,16 @@ class Pixels:
             or image.shape != self.layout.shape
             or image.dtype != self._name
         ):
-            return False
+            return None
         blob = blobs[0]
         if image.encoding == "none":
-            return len(blob) == self._nbytes
-        return (
-            blob[:FRAME_BYTES] == self._frame
-            and len(blob) * bslz4.LZ4_RATIO >= self._nbytes
-        )
+            is_fit = len(blob) == self._nbytes
+        else:
+            is_fit = (
+                blob[:FRAME_BYTES] == self._frame
+                and len(blob) * bslz4.LZ4_RATIO >= self._nbytes
+            )
+        return blob if is_fit else None
 
     def _write_other(self, row: int, image: Image) -> str | None:
         """Write an image, if it fits; decode one that the filter does not know."""
