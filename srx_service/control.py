@@ -74,7 +74,7 @@ class Control:
 
     def status(self) -> dict[str, Any]:
         """See Line."""
-        running = next(filter(_is_running, self._acquisitions), None)
+        running = self._running()
         newest = running or next(iter(self._acquisitions), None)
         error = self._acquisitions.error
         state = "idle" if running is None else "running"
@@ -87,13 +87,24 @@ class Control:
         shown["orphans"] = self._router.orphans
         return shown | self._status.as_dict() | self._gauges()
 
+    def _running(self) -> Acquisition | None:
+        return next(filter(_is_running, self._acquisitions), None)
+
     def received_frames(self) -> int:
         """See Line."""
         return self._router.received
 
     def is_receiving(self) -> bool:
         """See Line."""
-        return self._status.is_receiving
+        return self._status.is_receiving and self._running() is not None
+
+    async def wait_while_receiving(self, timeout_s: float) -> None:
+        """See Line."""
+        with self._notice.waiting() as event, contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self.is_receiving():
+                    await event.wait()
+                    event.clear()
 
     def detector(self) -> dict[str, Any]:
         """See Line."""

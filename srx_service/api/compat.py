@@ -36,16 +36,16 @@ POLLED: dict[str, Callable[[Line], dict[str, Any]]] = {
     "/received_frames": lambda line: {"value": line.received_frames()},
 }
 """What clients poll, at 20 Hz and more, while the line needs the core."""
-POLLS_APART_S = 0.05
-"""Between two answers on one path while the detector sends."""
+POLLS_APART_S = 0.1
+"""Between two answers on one path while images are received."""
 
 
 class PolledMiddleware:
     """Answers what is polled at once: a route of FastAPI takes three times as long.
 
-    While the detector sends, each path is answered 20 times a second and no more; who
-    asks more often waits for the next time. So a client that asks in a tight loop does
-    not take the core from the line.
+    While images are received each path is answered 10 times a second and no more; who
+    asks more often waits for the next time, or until the acquisition is over. So a
+    client that asks in a tight loop does not take the core from the line.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -61,13 +61,13 @@ class PolledMiddleware:
             return
         line: Line = scope["app"].state.line
         if line.is_receiving():
-            await self._wait_for_turn(path)
+            await self._wait_for_turn(path, line)
         await _written(told(line))(scope, receive, send)
 
-    async def _wait_for_turn(self, path: str) -> None:
+    async def _wait_for_turn(self, path: str, line: Line) -> None:
         wait_s = self._next_s[path] - time.monotonic()
         if wait_s > 0:
-            await asyncio.sleep(wait_s)
+            await line.wait_while_receiving(wait_s)
         self._next_s[path] = time.monotonic() + POLLS_APART_S
 
 

@@ -28,7 +28,11 @@ class Line(Protocol):
         ...
 
     def is_receiving(self) -> bool:
-        """True while the detector sends."""
+        """True while the images of an acquisition come and until its file is closed."""
+        ...
+
+    async def wait_while_receiving(self, timeout_s: float) -> None:
+        """Return once that is over, at the latest at timeout."""
         ...
 
     def detector(self) -> dict[str, Any]:

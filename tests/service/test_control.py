@@ -1,4 +1,5 @@
 import asyncio
+import math
 import threading
 from concurrent.futures import Future
 
@@ -282,6 +283,51 @@ def test_any_call_with_the_id_renews_the_lease(desk):
 def test_without_a_lease_none_is_made(desk):
     desk.arm("a.h5")
     assert desk.newest.lease_until_s is None
+
+
+# -- while images come -----------------------------------------------------------------
+
+
+def wait_while(desk, then, timeout_s=20.0):
+    """Wait while it receives, and do something in another thread meanwhile."""
+
+    async def wait():
+        task = asyncio.create_task(desk.control.wait_while_receiving(timeout_s))
+        await asyncio.sleep(0)
+        thread = threading.Thread(target=then)
+        thread.start()
+        await task
+        thread.join()
+
+    asyncio.run(wait())
+    return desk.control.is_receiving()
+
+
+def test_it_receives_while_images_of_an_acquisition_come(desk):
+    desk.status.received_s = math.inf
+    seen = [desk.control.is_receiving()]
+    desk.line.push(Start(number=0, filename="/nowhere/a.h5"), *images(1))
+    seen.append(desk.control.is_receiving())
+    desk.status.received_s = -math.inf
+    assert [*seen, desk.control.is_receiving()] == [False, True, False]
+
+
+def test_who_waits_while_it_receives_is_told_when_the_file_is_closed(desk):
+    desk.status.received_s = math.inf
+    desk.line.push(Start(number=0, filename="/nowhere/a.h5"), *images(1))
+
+    def end():
+        desk.notice.notify()
+        desk.line.push(End(number=2))
+        desk.notice.notify()
+
+    assert not wait_while(desk, end)
+
+
+def test_who_waits_while_it_receives_waits_until_the_timeout(desk):
+    desk.status.received_s = math.inf
+    desk.line.push(Start(number=0, filename="/nowhere/a.h5"), *images(1))
+    assert wait_while(desk, lambda: None, timeout_s=0.01)
 
 
 # -- long polls ------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import math
 import threading
 
 import numpy as np
@@ -44,6 +45,7 @@ class FakeLine:
         self.shown = {"state": "idle"}
         self.ready = True
         self.receiving = False
+        self.over_after_s = math.inf
         self.fault = None
 
     def _called(self, *call):
@@ -61,6 +63,10 @@ class FakeLine:
 
     def is_receiving(self):
         return self.receiving
+
+    async def wait_while_receiving(self, timeout_s):
+        await asyncio.sleep(min(timeout_s, self.over_after_s))
+        self.receiving = timeout_s < self.over_after_s
 
     def detector(self):
         return {"class": "Eiger"}

@@ -44,6 +44,13 @@ def test_a_poll_of_one_path_does_not_wait_for_one_of_the_other(ask, line, monkey
     assert [ask("GET", path).status_code for path in POLLED] == [200, 200]
 
 
+def test_a_poll_that_waits_is_answered_when_all_is_received(ask, line, monkeypatch):
+    monkeypatch.setattr(compat, "POLLS_APART_S", 3600.0)
+    line.receiving, line.over_after_s = True, 0.01
+    assert [ask("GET", "/status").status_code for _ in range(3)] == [200] * 3
+    assert not line.receiving
+
+
 def test_polls_are_answered_at_once_while_nothing_comes(ask, monkeypatch):
     monkeypatch.setattr(compat, "POLLS_APART_S", 3600.0)
     for path in POLLED:
