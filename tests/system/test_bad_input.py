@@ -10,7 +10,7 @@ import zmq
 
 from srx_service.api.models import Status
 from srx_service.messages import End, Start
-from tests.hostile import STINS
+from tests.hostile import stins
 from tests.system.sources import image, pixels, sender_on, series
 from tests.system.test_line import frames_in, wait_for, wait_for_rows
 
@@ -158,7 +158,7 @@ def test_a_source_that_restarts_with_its_counter_at_0_starts_a_new_file(line, fo
 
 def test_every_kind_of_hostile_message_leaves_the_line_going(line, folder):
     service, sender = line
-    for hostile in STINS.values():
+    for hostile in stins.HOSTILE.values():
         if parts := hostile.make():
             sender.send_parts(*parts)
     sender.number = 0

@@ -1,0 +1,19 @@
+"""Messages that no decoder may take: by protocol, as detectors.yaml calls it, and kind.
+
+Each must raise ProtocolError and nothing else, with the place where that can still be
+read; and the next good message must be decoded as if nothing had been.
+"""
+
+from tests.hostile import dectris_stream1, stins
+from tests.hostile.case import Hostile, Sent
+
+HOSTILE: dict[str, dict[str, Hostile]] = {
+    "Detector": stins.HOSTILE,
+    "Eiger": dectris_stream1.HOSTILE,
+}
+"""By `class:` in detectors.yaml, then by what is wrong."""
+GOOD: dict[str, list[Sent]] = {
+    "Detector": stins.GOOD,
+    "Eiger": dectris_stream1.GOOD,
+}
+"""The messages that make one good image of each."""
