@@ -122,6 +122,7 @@ class Control:
             "images": float(self._status.images),
             "image_bytes": float(self._status.image_bytes),
             "undecodable": {k: float(n) for k, n in self._status.undecodable.items()},
+            "ignored": {k: float(n) for k, n in self._status.ignored.items()},
             "decoder_faults": float(self._status.decoder_faults),
             "orphans": float(self._router.orphans),
             "held_seconds": self._status.held_s,

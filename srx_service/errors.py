@@ -1,10 +1,15 @@
 """All errors of the service, by whose fault they are.
 
-SrxError ├── ConfigError     the site's: detectors.yaml cannot be used, the service
-refuses to start ├── ProtocolError   the source's: one message cannot be read; it is
-counted and the line goes on ├── WriteError      the storage's: an acquisition fails,
-the line goes on receiving and forwarding └── RequestError    the client's: an HTTP
-request cannot be met as things stand
+SrxError
+├── ConfigError     the site's: detectors.yaml cannot be used, the service refuses
+│                   to start
+├── ProtocolError   the source's: one message cannot be read; it is counted and the
+│                   line goes on
+├── Ignored         nobody's: a message that is known and carries nothing for the
+│                   line; it is counted
+├── WriteError      the storage's: an acquisition fails, the line goes on receiving
+│                   and forwarding
+└── RequestError    the client's: an HTTP request cannot be met as things stand
 """
 
 
@@ -38,6 +43,19 @@ class ProtocolError(SrxError):
         self.kind = kind
         self.series = series
         self.number = number
+
+
+class Ignored(SrxError):
+    """A message that is as it should be, and carries nothing for the line.
+
+    Args:
+        kind: A word or two, the same for all messages of this sort: they are counted
+        by it.
+    """
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(kind)
+        self.kind = kind
 
 
 class WriteError(SrxError):

@@ -18,6 +18,7 @@ COUNTERS = {
     "images": "Images decoded",
     "image_bytes": "Bytes of their pixels, as the detector packed them",
     "undecodable": "Messages that could not be read, by kind",
+    "ignored": "Messages that carry nothing for the line, by kind",
     "decoder_faults": "Messages that made the decoder itself fail",
     "orphans": "Images that belong to no series",
     "held_seconds": "Seconds that reading was held because a buffer was full",

@@ -36,6 +36,8 @@ class Status:
         """When messages came last, by the clock."""
         self.undecodable: dict[str, int] = {}
         self.examples: dict[str, dict[str, str]] = {}
+        self.ignored: dict[str, int] = {}
+        """Messages that carry nothing for the line, by kind."""
         self.decoder_faults = 0
         self.held_reason: str | None = None
         self._held_since: float | None = None
@@ -43,16 +45,16 @@ class Status:
 
     def count_error(self, error: ProtocolError, parts: list[Buffer]) -> None:
         """Count a message that cannot be read; keep and log the first of its kind."""
-        kind = error.kind
-        if kind not in self.undecodable and len(self.undecodable) >= KINDS_KEPT:
-            kind = "other"
-        count = self.undecodable.get(kind, 0)
-        self.undecodable[kind] = count + 1
-        if count == 0:
+        kind = _count(self.undecodable, error.kind)
+        if self.undecodable[kind] == 1:
             example = bytes(parts[0][:EXAMPLE_BYTES]) if parts else b""
             text = example.decode(errors="backslashreplace")[:EXAMPLE_BYTES]
             self.examples[kind] = {"error": str(error)[:EXAMPLE_BYTES], "part": text}
             logger.warning("a message is dropped (further ones are counted): %s", error)
+
+    def count_ignored(self, kind: str) -> None:
+        """Count a message that carries nothing for the line."""
+        _count(self.ignored, kind)
 
     def count_fault(self, error: Exception) -> None:
         """Count an exception out of a decoder; log the first one's traceback."""
@@ -98,8 +100,17 @@ class Status:
             "held_s": round(self.held_s, 3),
             "undecodable": dict(self.undecodable),
             "examples": dict(self.examples),
+            "ignored": dict(self.ignored),
             "decoder_faults": self.decoder_faults,
         }
         if self.is_held:
             shown["held_reason"] = self.held_reason
         return shown
+
+
+def _count(counts: dict[str, int], kind: str) -> str:
+    """Count one more of a kind; return its name, "other" beyond KINDS_KEPT of them."""
+    if kind not in counts and len(counts) >= KINDS_KEPT:
+        kind = "other"
+    counts[kind] = counts.get(kind, 0) + 1
+    return kind

@@ -71,6 +71,8 @@ class Status(Model):
     """Messages that could not be read, by kind."""
     examples: dict[str, dict[str, str]] = {}
     """The first of each kind: what is wrong, and the first part of the message, cut."""
+    ignored: dict[str, int] = {}
+    """Messages that are known and carry nothing for the line, by kind."""
     decoder_faults: int = 0
     """Messages that made the decoder itself fail; the log holds a traceback."""
     orphans: int = 0

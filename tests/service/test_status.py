@@ -28,6 +28,7 @@ def test_nothing_has_happened_at_first(status):
         "held_s": 0.0,
         "undecodable": {},
         "examples": {},
+        "ignored": {},
         "decoder_faults": 0,
     }
 
@@ -64,6 +65,21 @@ def test_the_number_of_kinds_is_bounded(status):
         status.count_error(ProtocolError(f"kind {k}", "x"), [b"x"])
     assert len(status.undecodable) == KINDS_KEPT + 1
     assert status.undecodable["other"] == 20
+
+
+def test_what_carries_nothing_is_counted_by_kind_without_a_word(status, caplog):
+    for kind in ("calibration", "metadata", "calibration"):
+        status.count_ignored(kind)
+    assert status.as_dict()["ignored"] == {"calibration": 2, "metadata": 1}
+    assert status.as_dict()["undecodable"] == {}
+    assert not caplog.records
+
+
+def test_the_number_of_kinds_ignored_is_bounded(status):
+    for k in range(KINDS_KEPT + 20):
+        status.count_ignored(f"kind {k}")
+    assert len(status.ignored) == KINDS_KEPT + 1
+    assert status.ignored["other"] == 20
 
 
 def test_a_fault_of_a_decoder_is_counted_and_its_traceback_logged_once(status, caplog):
