@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from srx_service.errors import ProtocolError, RequestError
+from srx_service.errors import Ignored, ProtocolError, RequestError
 from srx_service.messages import NO_PIXELS, Buffer, Image, Message
 from srx_service.ordering import Ordering, Stray, size_of
 from srx_service.orders import Batch
@@ -76,6 +76,8 @@ class Reception:
         self._is_stopping = False
         self._is_over = False
         self._image_bytes = 0
+        self._joining_bytes = 0
+        """Read since the last message: of modules, say, that wait for another."""
         self._ticked_s = 0.0
 
     # -- requests, from any thread ----------------------------------------------------
@@ -126,8 +128,10 @@ class Reception:
             self._status.received_s = now_s
             self._status.messages += len(received.messages)
             messages = self._decode(received.messages)
+        size = self._joining_bytes + received.size_bytes
+        self._joining_bytes = 0 if messages else size
         if messages or self._ordering.is_waiting:
-            self._pass_on(messages, received.size_bytes, now_s, drained)
+            self._pass_on(messages, size if messages else 0, now_s, drained)
         if self._after_drain:
             is_quiet = drained and now_s - self._status.received_s >= QUIET_S
             self._run_after_drain(now_s, is_quiet)
@@ -163,6 +167,8 @@ class Reception:
                 self._status.count_error(error, parts)
                 if error.number is not None:
                     messages.append(_place_of(error))
+            except Ignored as message:
+                self._status.count_ignored(message.kind)
             except Exception as error:  # noqa: BLE001 - a site's own decoder
                 self._status.count_fault(error)
         return messages

@@ -169,7 +169,10 @@ class Source:
         try:
             while left > 0 and size < limit:
                 frame = receive(zmq.DONTWAIT, copy=False)
-                parts: list[Buffer] = [frame.bytes]
+                is_small = len(frame) < COPY_BELOW_BYTES
+                parts: list[Buffer] = [frame.bytes if is_small else frame.buffer]
+                if not frame.more:  # then its pixels are in it, as CBOR has them
+                    size += len(parts[0])
                 while frame.more:
                     frame = receive(copy=False)
                     part = frame.buffer

@@ -10,7 +10,7 @@ import pytest
 import zmq
 
 from srx_service.acquisitions import Acquisitions, ArmRequest
-from srx_service.errors import ProtocolError, RequestError
+from srx_service.errors import Ignored, ProtocolError, RequestError
 from srx_service.messages import End, Image, Start
 from srx_service.ordering import CounterOrdering, Limits
 from srx_service.orders import Close, Create, Header, Holes, Rows, Tally
@@ -41,6 +41,10 @@ class Decoder:
                 raise ProtocolError("unreadable", "odd", number=number)
             case "lost":
                 raise ProtocolError("nowhere", "odd")
+            case "part":
+                return []
+            case "aside":
+                raise Ignored("calibration")
         return [1 / 0]
 
 
@@ -156,6 +160,14 @@ def test_what_cannot_be_read_leaves_its_place_where_that_is_known(line):
     assert line.acquisitions.error is None
 
 
+def test_what_carries_nothing_is_counted_and_reception_goes_on(line):
+    line.send("start", 0)
+    for kind, number in [("aside", 0), ("image", 1), ("aside", 0)]:
+        line.send(kind, number)
+    line.wait_until(lambda: line.status.ignored.get("calibration") == 2)
+    assert (line.router.received, line.status.undecodable) == (1, {})
+
+
 def test_a_faulty_decoder_is_counted_and_reception_goes_on(line, caplog):
     line.send("start", 0)
     for _ in range(3):
@@ -179,6 +191,16 @@ def test_the_bytes_of_a_batch_are_those_that_arrived(line):
         line.send("image", number, bytes(1000))
     line.wait_until(lambda: line.router.received == 10)
     assert 10_000 <= sum(batch.size_bytes for batch in line.batches) <= 10_100
+
+
+def test_modules_that_wait_for_another_count_with_what_they_make(line):
+    line.send("start", 0)
+    for number in range(1, 4):
+        line.send("part", 1, bytes(1000))
+        line.wait_until(lambda told=number + 1: line.status.messages == told)
+    line.send("image", 1, bytes(1000))
+    line.wait_until(lambda: line.router.received == 1)
+    assert 4000 <= sum(batch.size_bytes for batch in line.batches) <= 4100
 
 
 def test_the_marks_are_set_from_the_size_of_the_first_image(line):
