@@ -1,6 +1,7 @@
 """The control side of all simulators: HTTP in a thread, a ready line, signals."""
 
 import argparse
+import functools
 import socket
 import threading
 import time
@@ -58,15 +59,15 @@ class ControlServer:
 
 
 class Ports:
-    """The two ports of a simulator: HTTP control and image stream.
+    """The ports of a simulator: HTTP control and image stream.
 
     Args:
         app: What answers on the control port.
         host: The address to listen on.
         control_port: 0: any free one.
-        stream_port: Likewise.
+        stream_port: Likewise; of several modules the first, the others follow on it.
         seed: Of the stream's faults.
-        stream: `faults`, `high_water`, `send_timeout_s`.
+        stream: `kind`, `modules`, `faults`, `high_water`, `send_timeout_s`.
     """
 
     def __init__(
@@ -87,7 +88,8 @@ class Ports:
             raise
         reach = f"[{host}]" if ":" in host else host
         self.url = f"http://{reach}:{self._control.port}"
-        self.endpoint = f"tcp://{reach}:{self.stream.port}"
+        self.endpoints = [f"tcp://{reach}:{port}" for port in self.stream.ports]
+        self.endpoint = self.endpoints[0]
 
     @property
     def control_port(self) -> int:
@@ -111,13 +113,17 @@ class Ports:
 
     def description(self, name: str) -> dict[str, Any]:
         """Return where a simulator of this name can be reached."""
-        return {
+        where = {
             "simulator": name,
             "control_port": self.control_port,
             "stream_port": self.stream.port,
             "url": self.url,
             "endpoint": self.endpoint,
         }
+        if len(self.endpoints) == 1:
+            return where
+        ports = {"stream_ports": self.stream.ports, "endpoints": self.endpoints}
+        return where | ports
 
 
 class Simulator(Protocol):
@@ -155,7 +161,10 @@ def add_arguments(parser: argparse.ArgumentParser, shape: str) -> None:
     port = within(int, 0, 65535)
     add("--control-port", type=port, default=0, help="HTTP; 0: any free one, printed")
     add("--stream-port", type=port, default=0, help="images; 0: any free one, printed")
-    add("--shape", type=shape_of, default=shape, metavar="Y,X", help="in pixels")
+    axes = shape.count(",") + 1
+    names = "Y,X" if axes == 2 else "M,Y,X"
+    read_shape = functools.partial(shape_of, axes=axes)
+    add("--shape", type=read_shape, default=shape, metavar=names, help="in pixels")
     rate = within(float, 0.0, 1e9)
     add("--rate", type=rate, metavar="HZ", help="frames a second; 0: no pauses")
     add("--faults", type=_faults, default=Faults(), help=ALLOWED)
@@ -175,15 +184,18 @@ def add_arguments(parser: argparse.ArgumentParser, shape: str) -> None:
     )
 
 
-def shape_of(text: str) -> tuple[int, int]:
-    """Read `1065,1030`: rows, then columns."""
+def shape_of(text: str, axes: int = 2) -> tuple[int, ...]:
+    """Read `1065,1030`: rows, then columns; with 3 axes `4,256,256`: modules first."""
+    form = "Y,X as 1065,1030" if axes == 2 else "M,Y,X as 4,256,256"
     try:
-        y, x = (int(part) for part in text.replace("x", ",").split(","))
+        shape = tuple(int(part) for part in text.replace("x", ",").split(","))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r}: give Y,X as 1065,1030") from None
-    if not (0 < y <= 65536 and 0 < x <= 65536):
+        shape = ()
+    if len(shape) != axes:
+        raise argparse.ArgumentTypeError(f"{text!r}: give {form}")
+    if not all(0 < size <= 65536 for size in shape):
         raise argparse.ArgumentTypeError(f"{text!r}: 1 to 65536 pixels each way")
-    return y, x
+    return shape
 
 
 def _faults(text: str) -> Faults:

@@ -1,4 +1,4 @@
-"""`srx simulate detector`: the generic stream (stins) with arm and trigger over HTTP.
+"""`srx simulate detector` and its like: any Wire, with arm and trigger over HTTP.
 
 | state   | means               | what leads on                |
 |---------|---------------------|------------------------------|
@@ -6,39 +6,45 @@
 | armed   | waits for a trigger | POST /trigger, POST /disarm  |
 | running | sends images        | the last image, POST /disarm |
 
-`msg_number` counts all messages of the process, as the format wants it; POST /restart
-puts it back to 0, as a process that was started again.
+`msg_number` counts all messages of the process, as the generic stream wants it; POST
+/restart puts it back to 0, as a process that was started again. A detector that
+publishes waits at `arm` until somebody subscribes, `send_timeout_s` at most.
 """
 
 import argparse
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
-from typing import Any, Literal, Self, Unpack, get_args
-
-import msgspec
+from collections.abc import Iterator
+from typing import Any, Literal, Self, Unpack
 
 from srx_service.errors import RequestError
-from srx_service.messages import Buffer, End, Image, Message, Start
-from srx_service.protocols import stins
+from srx_service.messages import End, Image, Start
 from srx_service.simulators import detector_rest, pictures
 from srx_service.simulators.control import Ports, add_arguments, run
-from srx_service.simulators.detector_rest import DetectorConfig, Dtype
+from srx_service.simulators.detector_rest import DetectorConfig
 from srx_service.simulators.faults import Died
 from srx_service.simulators.stream import StreamOptions
+from srx_service.simulators.wire import (
+    StinsWire,
+    Wire,
+    blobs,
+    checked,
+    first_config,
+)
 
 State = Literal["idle", "armed", "running"]
 
 
 class DetectorSimulator:
-    """A fake detector: start(), talk to `url`, pull from `endpoint`, stop().
+    """A fake detector: start(), talk to `url`, receive from `endpoints`, stop().
 
     Args:
-        shape: (y, x) in pixels.
-        dtype: numpy's name of the pixels.
+        wire: The protocol; None: the generic stream.
+        shape: In pixels, as the wire has it; None: its default.
+        dtype: numpy's name of the pixels; None: the wire's default.
         rate: Frames a second; 0: no pauses; None: one after each exposure.
         control_port: For HTTP; 0: any free one, see the attribute.
-        stream_port: For the images; likewise.
+        stream_port: For the images; likewise; modules have consecutive ones.
         seed: Of pictures and faults.
         stream: `faults`, `high_water`, `send_timeout_s`.
     """
@@ -46,8 +52,9 @@ class DetectorSimulator:
     def __init__(
         self,
         *,
-        shape: tuple[int, int] = (512, 512),
-        dtype: str = "uint16",
+        wire: Wire | None = None,
+        shape: tuple[int, ...] | None = None,
+        dtype: str | None = None,
         rate: float | None = None,
         host: str = "127.0.0.1",
         control_port: int = 0,
@@ -55,18 +62,20 @@ class DetectorSimulator:
         seed: int = 0,
         **stream: Unpack[StreamOptions],
     ) -> None:
-        self.config = DetectorConfig.model_validate(
-            {"shape": list(shape), "dtype": dtype, "frame_rate": rate}
-        )
+        self.wire = wire or StinsWire()
+        values = {"shape": shape and list(shape), "dtype": dtype, "frame_rate": rate}
+        self.config = first_config(self.wire, values)
         self.state: State = "idle"
         self.series = 0
         self.seed = seed
+        stream["kind"], stream["modules"] = self.wire.kind, self.wire.modules
         app = detector_rest.create_app(self)
         self.ports = Ports(app, host, control_port, stream_port, seed, **stream)
         self.stream_port = self.ports.stream.port
         self.control_port = self.ports.control_port
         self.url = self.ports.url
         self.endpoint = self.ports.endpoint
+        self.endpoints = self.ports.endpoints
         self._exposing = threading.Lock()
         self._halt = threading.Event()
         self._next_number = 0
@@ -110,12 +119,11 @@ class DetectorSimulator:
         """Change the configuration; the rest stays.
 
         Raises:
-            RequestError: Not in this state.
+            RequestError: Not in this state, or not of this protocol.
             pydantic.ValidationError: A key is not known or has not such a value.
         """
         self._require("a change of configuration", "idle")
-        config = self.config.model_dump() | changes
-        self.config = DetectorConfig.model_validate(config)
+        self.config = checked(self.wire, self.config.model_dump() | changes)
         return self.config
 
     def arm(self) -> int:
@@ -128,9 +136,11 @@ class DetectorSimulator:
             self._require("arm", "idle")
             self._halt.clear()
             self._frames_sent = 0
-            pictures.prepare(
-                self._shape(), self.config.dtype, self.seed, self.config.compression
-            )
+            for frame in range(pictures.POOL_MAX):
+                blobs(
+                    frame, self.config, self.seed, self.wire
+                )  # so that the first frames are not late
+            self.ports.stream.wait_for_receivers(self._halt)
             if self.config.series_per_trigger:
                 self.state = "armed"
                 return self.series + 1
@@ -184,9 +194,6 @@ class DetectorSimulator:
             text = f"{what} is allowed in state {state} only, it is {self.state}"
             raise RequestError(409, "not allowed", text)
 
-    def _shape(self) -> tuple[int, int]:
-        return self.config.shape[0], self.config.shape[1]
-
     def _rate(self) -> float:
         rate = self.config.frame_rate
         return 1 / self.config.exposure_s if rate is None else rate
@@ -206,9 +213,10 @@ class DetectorSimulator:
             metadata["save_raw"] = self.config.save_raw
         start = Start(
             series=self.series,
-            number=self._next_number,
+            number=self._numbered(self._next_number),
             filename=self.config.filename,
             metadata=metadata or None,
+            announced=self.config.frames,
         )
         self._send(start)
 
@@ -239,7 +247,7 @@ class DetectorSimulator:
         rate = self._rate()
         self.ports.stream.send_images(
             self._frames(count),
-            lambda k: self._encode(self._image(k, base + k)),
+            lambda k: self.wire.messages(self._image(k, base + k), self.config),
             1 / rate if rate else 0.0,
             self._halt,
         )
@@ -252,47 +260,43 @@ class DetectorSimulator:
 
     def _image(self, k: int, number: int) -> Image:
         config = self.config
-        blob = pictures.packed(
-            k, self._shape(), config.dtype, self.seed, config.compression
-        )
         frame = config.first_frame + k
         return Image(
             series=self.series,
-            number=number,
+            number=self._numbered(number),
             frame=frame,
-            shape=self._shape(),
+            shape=tuple(config.shape),
             dtype=config.dtype,
             encoding=config.compression,
-            blobs=(blob,),
+            blobs=blobs(k, config, self.seed, self.wire),
             extras={},
             discard=frame in config.discard,
         )
 
     def _finish(self) -> None:
         if self._is_open and self.config.end:
-            self._send(End(series=self.series, number=self._next_number))
+            number = self._numbered(self._next_number)
+            self._send(End(series=self.series, number=number))
         self._is_open = False
 
     def _send(self, message: Start | End) -> None:
-        self.ports.stream.send(self._encode(message))
+        self.ports.stream.send(self.wire.messages(message, self.config))
         self._next_number += 1
 
-    def _encode(self, message: Message) -> Sequence[Buffer]:
-        number = message.number or 0
-        parts = stins.encode(message, number, exposure_s=self.config.exposure_s)
-        if self.config.msg_number:
-            return parts
-        header = msgspec.json.decode(parts[0])
-        del header["msg_number"]
-        return [msgspec.json.encode(header), *parts[1:]]
+    def _numbered(self, number: int) -> int | None:
+        return number if self.config.msg_number else None
+
+
+def serve(name: str, description: str, wire: Wire, argv: list[str]) -> int:
+    """Run `srx simulate <name>`: this wire, with arm and trigger over HTTP."""
+    parser = argparse.ArgumentParser(f"srx simulate {name}", description=description)
+    add_arguments(parser, shape=",".join(map(str, wire.shape)))
+    parser.add_argument("--dtype", choices=wire.dtypes, default=wire.dtypes[0])
+    options = vars(parser.parse_args(argv))
+    return run(name, DetectorSimulator(wire=wire, **options))
 
 
 def main(argv: list[str]) -> int:
     """Run `srx simulate detector`."""
-    parser = argparse.ArgumentParser(
-        "srx simulate detector",
-        description="The generic stream, with arm and trigger over HTTP.",
-    )
-    add_arguments(parser, shape="512,512")
-    parser.add_argument("--dtype", choices=get_args(Dtype), default="uint16")
-    return run("detector", DetectorSimulator(**vars(parser.parse_args(argv))))
+    text = "The generic stream, with arm and trigger over HTTP."
+    return serve("detector", text, StinsWire(), argv)

@@ -32,8 +32,8 @@ class DetectorConfig(BaseModel):
     discard: list[int] = []
     """Frames that are marked as not to be written."""
     compression: Compression = "none"
-    shape: list[Pixels] = Field(default=[512, 512], min_length=2, max_length=2)
-    """[y, x]"""
+    shape: list[Pixels] = Field(default=[512, 512], min_length=2, max_length=3)
+    """[y, x], or [modules, y, x] where the protocol has it so."""
     dtype: Dtype = "uint16"
     first_frame: int = Field(default=0, ge=0)
     """Some sources, the Orca among them, count from 1."""

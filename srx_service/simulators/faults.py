@@ -7,7 +7,7 @@ from typing import Self
 
 from srx_service.errors import ConfigError
 
-ALLOWED = "drop=0.01,duplicate=0.01,reorder=0.02,stall=5@100,die=50"
+ALLOWED = "drop=0.01,duplicate=0.01,reorder=0.02,lose_module=0.01,stall=5@100,die=50"
 
 
 class Died(Exception):
@@ -27,6 +27,9 @@ class Faults:
     """Probability that an image is sent twice."""
     reorder: float = 0.0
     """Probability that an image changes places with the next one of its trigger."""
+    lose_module: float = 0.0
+    """Probability that one module's messages of an image are never sent; where the
+    detector has several modules."""
     stall_s: float = 0.0
     """Seconds of silence before frame `stall_at` of each series."""
     stall_at: int | None = None
@@ -51,6 +54,12 @@ class Faults:
     def stall_before(self, frame: int) -> float:
         """Return for how many seconds the stream is silent before a frame."""
         return self.stall_s if frame == self.stall_at else 0.0
+
+    def lost_module(self, modules: int, rng: random.Random) -> int | None:
+        """Return which module's messages of the next image are not sent, if any."""
+        if modules == 1 or not self.lose_module or rng.random() >= self.lose_module:
+            return None
+        return rng.randrange(modules)
 
     def order(self, frames: Iterable[int], rng: random.Random) -> Iterator[int]:
         """Yield the frames in the order in which they are sent.
@@ -81,7 +90,7 @@ def _fields(item: str) -> dict[str, float | int]:
     name, _, value = item.partition("=")
     try:
         match name:
-            case "drop" | "duplicate" | "reorder":
+            case "drop" | "duplicate" | "reorder" | "lose_module":
                 return {name: _within(float(value), 1.0)}
             case "stall":
                 seconds, _, frame = value.partition("@")

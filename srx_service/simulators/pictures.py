@@ -87,18 +87,37 @@ def packed(
     k: int, shape: tuple[int, int], dtype: str, seed: int, compression: Compression
 ) -> bytes | memoryview:
     """Return frame k as a blob: raw, or framed as the HDF5 filters want a chunk."""
+    return chunks(k, shape, dtype, seed, compression, 1)[0]
+
+
+def chunks(
+    k: int,
+    shape: tuple[int, int],
+    dtype: str,
+    seed: int,
+    compression: Compression,
+    count: int,
+) -> tuple[bytes | memoryview, ...]:
+    """Return frame k as `count` blobs, each with as many of its rows as the others."""
     index = k % pool_length(shape, dtype)
-    if compression == "none":
-        return picture(index, shape, dtype, seed).reshape(-1).view(np.uint8).data
-    return _compressed(index, shape, dtype, seed, compression)
+    if compression != "none":
+        return _compressed(index, shape, dtype, seed, compression, count)
+    pixels = picture(index, shape, dtype, seed).reshape(count, -1)
+    return tuple(chunk.view(np.uint8).data for chunk in pixels)
 
 
 @functools.lru_cache(maxsize=PACKED_MAX)
 def _compressed(
-    index: int, shape: tuple[int, int], dtype: str, seed: int, compression: Compression
-) -> bytes:
-    pixels = picture(index, shape, dtype, seed)
-    return (bslz4 if compression == "bslz4" else lz4).compress(pixels)
+    index: int,
+    shape: tuple[int, int],
+    dtype: str,
+    seed: int,
+    compression: Compression,
+    count: int,
+) -> tuple[bytes, ...]:
+    pixels = picture(index, shape, dtype, seed).reshape(count, -1, shape[1])
+    compress = (bslz4 if compression == "bslz4" else lz4).compress
+    return tuple(compress(chunk) for chunk in pixels)
 
 
 def _levels(shape: tuple[int, int]) -> np.ndarray:

@@ -1,15 +1,20 @@
-"""The stream side of all simulators: a PUSH socket that drops as a detector does."""
+"""The stream side of all simulators: sockets that drop as a detector does."""
 
 import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypedDict
+from contextlib import suppress
+from typing import Literal, TypedDict
 
 import zmq
 
 from srx_service.messages import Buffer
 from srx_service.simulators.faults import Faults
+
+Kind = Literal["push", "pub"]
+Sending = Sequence[tuple[int, Sequence[Buffer]]]
+"""What is sent for one Start, Image or End: (module, parts) each."""
 
 HIGH_WATER = 1000
 """Messages that wait for a slow receiver; their pixels are shared, not copied."""
@@ -17,11 +22,15 @@ SEND_TIMEOUT_S = 1.0
 LINGER_MS = 1000
 PAUSE_MIN_S = 0.001
 """Shorter pauses are not made but saved up: sleeping is not more precise than this."""
+SUBSCRIBER_CHECK_S = 0.005
 
 
 class StreamOptions(TypedDict, total=False):
     """What may be chosen of a stream beyond address and seed."""
 
+    kind: Kind
+    modules: int
+    """Sockets, one for each module of the detector."""
     faults: Faults
     high_water: int
     """Messages that wait for a slow receiver before any is dropped."""
@@ -29,10 +38,15 @@ class StreamOptions(TypedDict, total=False):
 
 
 class ImageStream:
-    """Sends messages to whoever pulls; drops and counts what nobody takes in time.
+    """Sends messages to whoever receives; drops and counts what nobody takes.
 
-    Once a message has found no taker in time, images no longer wait until one is taken
-    again: an acquisition without receiver ends all the same.
+    PUSH: a message waits for a taker. Once one has found none in time, images no longer
+    wait until one is taken again: an acquisition without receiver ends all the same.
+    PUB: no message waits; what has no subscriber or finds its queue full is dropped, of
+    which libzmq tells the former only.
+
+    Args:
+        port: Of the first module, the others follow; 0: any free ones.
     """
 
     def __init__(
@@ -40,6 +54,8 @@ class ImageStream:
         host: str,
         port: int,
         *,
+        kind: Kind = "push",
+        modules: int = 1,
         faults: Faults | None = None,
         seed: int = 0,
         high_water: int = HIGH_WATER,
@@ -49,45 +65,61 @@ class ImageStream:
         self.is_enabled = True
         self._faults = faults or Faults()
         self._rng = random.Random(seed)
-        self._timeout_ms = int(send_timeout_s * 1000)
+        self._timeout_s = send_timeout_s
         self._is_stuck = False
         self._lock = threading.Lock()
         self._context = zmq.Context()
-        self._socket = self._context.socket(zmq.PUSH)
-        self._socket.setsockopt(zmq.SNDHWM, high_water)
-        self._socket.setsockopt(zmq.LINGER, LINGER_MS)
-        self._socket.setsockopt(zmq.IPV6, int(":" in host))
-        address = f"[{host}]" if ":" in host else host
+        self._context.setsockopt(zmq.IPV6, int(":" in host))
+        self._context.setsockopt(zmq.SNDHWM, high_water)
+        self._context.setsockopt(zmq.LINGER, LINGER_MS)
+        outlet = _Push if kind == "push" else _Publish
+        self._outlets: list[_Push | _Publish] = []
         try:
-            self._socket.bind(f"tcp://{address}:{port or '*'}")
-        except zmq.ZMQError as error:
+            for module in range(modules):
+                wanted = port and port + module
+                self._outlets.append(outlet(self._context, host, wanted))
+        except OSError:
             self._context.destroy(linger=0)
-            raise OSError(f"stream port {port} of {host}: {error}") from error
-        endpoint: bytes = self._socket.getsockopt(zmq.LAST_ENDPOINT)  # pyright: ignore[reportAssignmentType]
-        self.port = int(endpoint.decode().strip("\0").rsplit(":", 1)[1])
+            raise
+        self.ports = [each.port for each in self._outlets]
+        self.port = self.ports[0]
 
-    def send(self, parts: Sequence[Buffer]) -> bool:
-        """Send one message, all of it or nothing; False when nobody took it in time."""
-        return self._send(parts, self._timeout_ms)
+    def wait_for_receivers(self, halt: threading.Event) -> bool:
+        """Wait until each PUB socket has a subscriber, `send_timeout_s` at most.
 
-    def _send(self, parts: Sequence[Buffer], timeout_ms: int) -> bool:
+        A PUSH socket has nothing to wait for: its messages do.
+        """
+        deadline_s = time.monotonic() + self._timeout_s
+        while not self._has_receivers():
+            if time.monotonic() >= deadline_s or halt.wait(SUBSCRIBER_CHECK_S):
+                return False
+        return True
+
+    def send(self, messages: Sending) -> bool:
+        """Send messages, each all of it or nothing; False if one was not taken."""
+        return self._send(messages, self._timeout_s)
+
+    def _has_receivers(self) -> bool:
+        with self._lock:
+            if self._context.closed:
+                return False
+            return all(outlet.has_receiver() for outlet in self._outlets)
+
+    def _send(self, messages: Sending, timeout_s: float) -> bool:
         if not self.is_enabled:
             return True
         with self._lock:  # requests come from several threads, a socket knows but one
-            if self._socket.closed:
+            if self._context.closed:
                 return False
-            self._socket.setsockopt(zmq.SNDTIMEO, timeout_ms)
-            try:
-                self._socket.send_multipart(parts, copy=False)
-                self._is_stuck = False
-            except zmq.Again:
-                self._is_stuck = True
+            timeout_ms = int(timeout_s * 1000)
+            taken = [self._outlets[k].send(parts, timeout_ms) for k, parts in messages]
+            self._is_stuck = not all(taken)
             return not self._is_stuck
 
     def send_images(
         self,
         frames: Iterable[int],
-        parts_of: Callable[[int], Sequence[Buffer]],
+        messages_of: Callable[[int], Sending],
         period_s: float,
         halt: threading.Event,
     ) -> None:
@@ -101,13 +133,75 @@ class ImageStream:
             due_s += period_s + self._faults.stall_before(frame)
             if _is_halted(halt, due_s - time.monotonic()):
                 return
-            timeout_ms = 0 if self._is_stuck else self._timeout_ms
-            self.dropped += not self._send(parts_of(frame), timeout_ms)
+            lost = self._faults.lost_module(len(self.ports), self._rng)
+            messages = [each for each in messages_of(frame) if each[0] != lost]
+            timeout_s = 0.0 if self._is_stuck else self._timeout_s
+            self.dropped += not self._send(messages, timeout_s)
 
     def close(self) -> None:
         """Hand over what is under way, for at most LINGER_MS, and close."""
         with self._lock:
             self._context.destroy(linger=LINGER_MS)
+
+
+class _Push:
+    """A socket whose messages wait for somebody who pulls."""
+
+    def __init__(self, context: zmq.Context, host: str, port: int) -> None:
+        self._socket = context.socket(zmq.PUSH)
+        self.port = _bind(self._socket, host, port)
+
+    def has_receiver(self) -> bool:
+        """Return True: a message waits for one."""
+        return True
+
+    def send(self, parts: Sequence[Buffer], timeout_ms: int) -> bool:
+        """Send a message; False when nobody took it in time."""
+        self._socket.setsockopt(zmq.SNDTIMEO, timeout_ms)
+        try:
+            self._socket.send_multipart(parts, copy=False)
+        except zmq.Again:
+            return False
+        return True
+
+
+class _Publish:
+    """A socket whose messages go to all who subscribe, or to nobody.
+
+    XPUB is PUB that tells when the first subscribes and when the last one leaves.
+    """
+
+    def __init__(self, context: zmq.Context, host: str, port: int) -> None:
+        self._socket = context.socket(zmq.XPUB)
+        self._topics: set[bytes] = set()
+        self.port = _bind(self._socket, host, port)
+
+    def has_receiver(self) -> bool:
+        """Return whether anybody subscribes."""
+        with suppress(zmq.Again):
+            while True:
+                change = self._socket.recv(zmq.NOBLOCK)
+                change_topics = self._topics.add if change[0] else self._topics.discard
+                change_topics(change[1:])
+        return bool(self._topics)
+
+    def send(self, parts: Sequence[Buffer], timeout_ms: int) -> bool:
+        """Send a message; False when there is nobody to have it."""
+        if not self.has_receiver():
+            return False
+        self._socket.send_multipart(parts, copy=False)
+        return True
+
+
+def _bind(socket: zmq.Socket, host: str, port: int) -> int:
+    address = f"[{host}]" if ":" in host else host
+    try:
+        socket.bind(f"tcp://{address}:{port or '*'}")
+    except zmq.ZMQError as error:
+        socket.close(0)
+        raise OSError(f"stream port {port} of {host}: {error}") from error
+    endpoint: bytes = socket.getsockopt(zmq.LAST_ENDPOINT)  # pyright: ignore[reportAssignmentType]
+    return int(endpoint.decode().strip("\0").rsplit(":", 1)[1])
 
 
 def _is_halted(halt: threading.Event, pause_s: float) -> bool:

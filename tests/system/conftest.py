@@ -31,6 +31,8 @@ class Program:
     url: str
     """Of its HTTP interface."""
     ports: dict[str, int] = field(default_factory=dict)
+    ready: dict[str, Any] = field(default_factory=dict)
+    """The line in which a simulator tells where it can be reached."""
 
     def wait_until(self, is_there: Callable[[], bool]) -> None:
         deadline_s = time.monotonic() + PATIENCE_S
@@ -114,7 +116,7 @@ class Programs:
         simulator = self.start(f"simulate-{kind}", words)
         simulator.wait_until(lambda: b"\n" in simulator.log.read_bytes())
         ready = json.loads(simulator.log.read_text().splitlines()[0])
-        simulator.url = ready["url"]
+        simulator.ready, simulator.url = ready, ready["url"]
         names = ("control_port", "stream_port")
         simulator.ports = {name: ready[name] for name in names}
         return simulator

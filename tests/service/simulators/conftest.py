@@ -12,12 +12,17 @@ Pull = Callable[..., list[list[bytes]]]
 
 @pytest.fixture
 def connect() -> Iterator[Callable[[str], Pull]]:
-    """connect(endpoint) -> pull(n): the next n messages, or all until a pause."""
+    """connect(endpoint) -> pull(n): the next n messages, or all until a pause.
+
+    With kind="sub" for a detector that publishes.
+    """
     context = zmq.Context()
     sockets = []
 
-    def to(endpoint: str, high_water: int = 1000) -> Pull:
-        socket = context.socket(zmq.PULL)
+    def to(endpoint: str, high_water: int = 1000, kind: str = "pull") -> Pull:
+        socket = context.socket(zmq.PULL if kind == "pull" else zmq.SUB)
+        if kind == "sub":
+            socket.subscribe(b"")
         socket.setsockopt(zmq.RCVHWM, high_water)
         socket.connect(endpoint)
         sockets.append(socket)

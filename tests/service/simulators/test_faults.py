@@ -12,9 +12,15 @@ def order(text, count=1000, seed=0):
 
 
 def test_all_faults_are_read():
-    text = "drop=0.01, duplicate=0.02,reorder=0.03,stall=5@100,die=50"
+    text = "drop=0.01, duplicate=0.02,reorder=0.03,lose_module=0.04,stall=5@100,die=50"
     assert Faults.parse(text) == Faults(
-        drop=0.01, duplicate=0.02, reorder=0.03, stall_s=5.0, stall_at=100, die_at=50
+        drop=0.01,
+        duplicate=0.02,
+        reorder=0.03,
+        lose_module=0.04,
+        stall_s=5.0,
+        stall_at=100,
+        die_at=50,
     )
 
 
@@ -64,6 +70,18 @@ def test_reordered_frames_change_places_with_their_neighbour_and_none_is_lost():
 
 def test_the_last_frame_of_a_trigger_is_not_kept_for_the_next():
     assert order("reorder=1", count=3) == [1, 0, 2]
+
+
+def test_any_module_may_be_lost_about_as_often_as_asked():
+    faults, rng = Faults.parse("lose_module=0.2"), random.Random(0)
+    lost = Counter(faults.lost_module(4, rng) for _ in range(1000))
+    assert set(lost) == {None, 0, 1, 2, 3}
+    assert 750 < lost[None] < 850
+
+
+def test_the_only_module_is_never_lost():
+    faults = Faults.parse("lose_module=1")
+    assert faults.lost_module(1, random.Random(0)) is None
 
 
 def test_the_same_seed_makes_the_same_faults():

@@ -3,7 +3,7 @@ import pytest
 
 from srx_service.codecs import bslz4, lz4
 from srx_service.simulators import pictures
-from srx_service.simulators.pictures import gaps, packed, picture, pool_length
+from srx_service.simulators.pictures import chunks, gaps, packed, picture, pool_length
 
 SMALL = (60, 50)
 
@@ -75,3 +75,9 @@ def test_a_frame_is_compressed_once():
     assert packed(2, SMALL, "uint16", 0, "bslz4") is packed(
         2 + pool_length(SMALL, "uint16"), SMALL, "uint16", 0, "bslz4"
     )
+
+
+def test_chunks_hold_the_rows_one_after_another():
+    pieces = chunks(5, (60, 50), "uint16", 1, "none", 3)
+    assert [len(piece) for piece in pieces] == [20 * 50 * 2] * 3
+    assert b"".join(pieces) == picture(5, (60, 50), "uint16", 1).tobytes()
