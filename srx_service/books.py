@@ -13,9 +13,15 @@ from srx_service.orders import Holes, LossReason, Order, Rewind, Rows, Tally
 
 
 class Books:
-    """Gives rows to images and to losses. Used by the receive thread alone."""
+    """Gives rows to images and to losses. Used by the receive thread alone.
 
-    def __init__(self) -> None:
+    Args:
+        leaves_out: The source leaves frames out by design: with `missing: skip` they
+            are no loss and have no place.
+    """
+
+    def __init__(self, *, leaves_out: bool = False) -> None:
+        self._leaves_out = leaves_out
         self._orders: list[Order] = []
         self._series_places = 0
         """Places given before the series that was opened last."""
@@ -73,6 +79,8 @@ class Books:
 
     def miss(self, acquisition: Acquisition, count: int) -> None:
         """Leave holes for frames that did not come; none beyond what is expected."""
+        if self._leaves_out and acquisition.skip_missing:
+            return
         count = _room(acquisition, count)
         if count > 0:
             self._lose(acquisition, count, "missing")

@@ -77,7 +77,7 @@ class DetectorConfig(BaseModel):
     """ZeroMQ socket to connect with; null: as the protocol needs it."""
     connections: int = Field(default=1, ge=1, le=64, alias="nworkers")
     """Parallel ZeroMQ connections to each endpoint; 8 for an Eiger2 at full rate. With
-    `socket: sub` always 1."""
+    `socket: sub` always 1, and with a detector whose modules have one each."""
 
     # -- what is done to the images
     pipeline: Annotated[str, AfterValidator(_check_transform)] | None = None
@@ -95,6 +95,9 @@ class DetectorConfig(BaseModel):
     tot: str | None = None
     """Path of an .npz file whose `tot_to_energy_tensor` (rows, columns, counts) turns
     time over threshold into energy."""
+    assemble: bool = False
+    """Put the modules of a Lambda where they are: one image (y, x) instead of (module,
+    y, x), pixels between modules masked."""
 
     # -- order and loss
     gap_timeout: NonNegativeFloat | None = None
@@ -113,7 +116,8 @@ class DetectorConfig(BaseModel):
     """In frames: a jump ahead by more is a broken counter, not a loss."""
     missing: Literal["fill", "skip"] | None = None
     """With "fill" a missing frame leaves a row of `fill_value`, so that row k stays
-    event k; with "skip" rows stand close together; null: "fill"."""
+    event k; with "skip" rows stand close together; null: "fill", or "skip" for a
+    preview, which leaves frames out by design ("Jungfrau" over `sub`)."""
     fill_value: FillValue = None
     """Pixels of a missing frame; null: the largest unsigned number, -1 for signed types
     and NaN for floats."""
@@ -201,6 +205,17 @@ class DetectorConfig(BaseModel):
         return 2.0 if self.socket_type == "pull" else 0.0
 
     @property
+    def leaves_out(self) -> bool:
+        """Whether the source leaves frames out by design, so that they are no loss."""
+        may_leave_out = getattr(self.decoder_class, "leaves_out", False)
+        return may_leave_out and self.socket_type == "sub"
+
+    @property
+    def missing_rule(self) -> Literal["fill", "skip"]:
+        """What missing frames leave, unless an acquisition says otherwise."""
+        return self.missing or ("skip" if self.leaves_out else "fill")
+
+    @property
     def endpoints(self) -> tuple[str, ...]:
         """What to connect to, one for each detector module or control unit.
 
@@ -226,10 +241,11 @@ class DetectorConfig(BaseModel):
         return self
 
 
-def _plug_in(key: str, name: str, table: Mapping[str, _T]) -> _T:
-    if name in table:
-        return table[name]
-    module, _, attribute = name.partition(":")
+def _plug_in(key: str, name: str, table: Mapping[str, _T | str]) -> _T:
+    found = table.get(name, name)
+    if not isinstance(found, str):
+        return found
+    module, _, attribute = found.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:

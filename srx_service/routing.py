@@ -35,9 +35,10 @@ class Router:
         missing: Literal["fill", "skip"],
         write_root: Path | None,
         idle_timeout_s: float | None,
+        leaves_out: bool = False,
     ) -> None:
         self._write_root = write_root
-        self._books = Books()
+        self._books = Books(leaves_out=leaves_out)
         self._binding = Binding(
             acquisitions,
             self._books,

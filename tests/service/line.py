@@ -194,6 +194,7 @@ class Line:
         missing: Literal["fill", "skip"] = "fill",
         write_root: Path | None = ROOT,
         idle_timeout_s: float | None = None,
+        leaves_out: bool = False,
     ) -> None:
         kind = CounterOrdering if order == "counter" else SeriesOrdering
         self.ordering: Ordering = kind(limits or Limits(), connections=connections)
@@ -204,6 +205,7 @@ class Line:
             missing=missing,
             write_root=write_root,
             idle_timeout_s=idle_timeout_s,
+            leaves_out=leaves_out,
         )
         self.writer = FakeWriter()
         self.queue: list[Order] | None = None

@@ -1,7 +1,7 @@
 import pytest
 
 from srx_service.errors import RequestError
-from srx_service.messages import End
+from srx_service.messages import End, Image
 from tests.service.line import (
     UNFIT,
     Line,
@@ -47,6 +47,35 @@ def test_an_acquisition_may_skip_what_the_detector_fills(line):
     acquisition = line.arm("a.h5", missing="skip")
     line.push(start(), *images(1, 4), End(number=5))
     assert line.frames(acquisition) == [1, 4]
+
+
+def test_a_frame_that_a_preview_leaves_out_is_no_loss():
+    line = Line("series", missing="skip", leaves_out=True)
+    acquisition = line.arm("a.h5", expected=10)
+    preview = [message for message in dectris_series(1, 8) if not is_left_out(message)]
+    line.push(*preview)
+    assert line.frames(acquisition) == [0, 3, 6]
+    assert line.counts(acquisition) == {"received": 3, "written": 3, "short": 7}
+
+
+def is_left_out(message):
+    return isinstance(message, Image) and message.frame % 3 != 0
+
+
+def test_what_a_preview_leaves_out_is_missing_where_its_rows_are_wanted():
+    line = Line("series", missing="skip", leaves_out=True)
+    acquisition = line.arm("a.h5", missing="fill")
+    preview = [message for message in dectris_series(1, 5) if not is_left_out(message)]
+    line.push(*preview)
+    assert line.frames(acquisition) == [0, None, None, 3]
+    assert line.counts(acquisition) == {"received": 2, "written": 2, "missing": 2}
+
+
+def test_a_frame_of_a_preview_that_cannot_be_read_is_rejected():
+    line = Line("series", missing="skip", leaves_out=True)
+    start, end = dectris_series(1, 0, filename="a.h5")
+    line.push(start, image(0, series=1), rejected(4, series=1), end)
+    assert line.counts() == {"received": 2, "written": 1, "rejected": 1}
 
 
 def test_a_rejected_frame_leaves_a_hole_at_once(line):
