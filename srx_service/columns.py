@@ -13,6 +13,7 @@ import h5py
 import msgspec
 import numpy as np
 
+from srx_service.codecs.geometry import GEOMETRY
 from srx_service.extendable import Extendable
 from srx_service.kinds import Convert, Kind, convert_for, kinds_of, numbers
 from srx_service.messages import IMAGE_FIELDS, Image
@@ -175,6 +176,8 @@ def _make_fields(group: h5py.Group, first: Image, taken: frozenset[str]) -> list
         kinds = kinds_of(value)
         if path[0] in IMAGE_FIELDS or len(label) > MAX_NAME or not kinds:
             continue
+        if path[0] in GEOMETRY and _is_told(group, path[0], value):
+            continue
         if len(names) + len(kinds) > MAX_COLUMNS:
             logger.warning("only %d columns are kept of image headers", MAX_COLUMNS)
             break
@@ -188,6 +191,12 @@ def _make_fields(group: h5py.Group, first: Image, taken: frozenset[str]) -> list
     if names:
         group.attrs[COLUMNS] = msgspec.json.encode(names).decode()
     return fields
+
+
+def _is_told(group: h5py.Group, name: str, value: object) -> bool:
+    """True where the header has it already: modules do not move within a series."""
+    there = group.get(name)
+    return isinstance(there, h5py.Dataset) and np.array_equal(there[()], value)  # pyright: ignore[reportArgumentType]
 
 
 def _make(group: h5py.Group, name: str, kind: Kind) -> Extendable:

@@ -57,20 +57,45 @@ def kinds_of(value: object) -> list[Kind]:
             dtype = np.dtype(np.float64 if is_exact else np.int64)
             missing = math.nan if is_exact else -1
             return [Kind(dtype, (), missing, numbers(dtype, missing))]
-        case list():
+        case list() | np.ndarray():
             return _vector_of(value)
     return []
 
 
-def _vector_of(value: list[object]) -> list[Kind]:
+def _vector_of(value: list[object] | np.ndarray) -> list[Kind]:
+    array = _numbers_in(value)
+    if array is None or not array.ndim or not 0 < array.size <= MAX_VECTOR:
+        return []
+    # a list says little of its type, see above; an array says all
+    dtype = np.dtype(np.float64) if isinstance(value, list) else _kept_as(array.dtype)
+    return [Kind(dtype, array.shape, missing_of(dtype), _vectors(dtype, array.shape))]
+
+
+def _numbers_in(value: object) -> np.ndarray | None:
+    """Return numbers as an array, None for anything else."""
+    if not isinstance(value, list | np.ndarray):
+        return None
     try:
         array = np.asarray(value)
     except ValueError:  # ragged
-        return []
-    if array.dtype.kind not in "biuf" or not 0 < array.size <= MAX_VECTOR:
-        return []
-    shape = array.shape
-    return [Kind(np.dtype(np.float64), shape, math.nan, _vectors(shape))]
+        return None
+    return array if array.dtype.kind in "biuf" else None
+
+
+def _kept_as(dtype: np.dtype) -> np.dtype:
+    """Return the type for arrays of this one: itself, little-endian."""
+    if dtype.kind == "b":
+        return np.dtype(np.int8)
+    if dtype == np.uint8:  # that of bytes, which have a length
+        return np.dtype(np.uint16)
+    return dtype.newbyteorder("<")
+
+
+def missing_of(dtype: np.dtype) -> float:
+    """Return how a number of this type reads that no frame came with."""
+    if dtype.kind == "u":
+        return int(np.iinfo(dtype).max)
+    return -1 if dtype.kind == "i" else math.nan
 
 
 def convert_for(dtype: np.dtype, shape: tuple[int, ...]) -> Convert:
@@ -79,10 +104,10 @@ def convert_for(dtype: np.dtype, shape: tuple[int, ...]) -> Convert:
         return _texts(dtype)
     if dtype == np.uint8 and shape:
         return _bytes(shape[0])
+    if shape:
+        return _vectors(dtype, shape)
     if dtype == np.uint32:
         return _lengths
-    if shape:
-        return _vectors(shape)
     return numbers(dtype, -1 if dtype.kind == "i" else math.nan)
 
 
@@ -118,14 +143,15 @@ def numbers(kind: npt.DTypeLike, missing: float) -> Convert:
     return convert
 
 
-def _vectors(shape: tuple[int, ...]) -> Convert:
+def _vectors(dtype: np.dtype, shape: tuple[int, ...]) -> Convert:
     def convert(values: Sequence[object]) -> np.ndarray:
-        out = np.full((len(values), *shape), math.nan)
+        out = np.full((len(values), *shape), missing_of(dtype), dtype)
         for row, value in enumerate(values):
-            if isinstance(value, list):
-                kinds = kinds_of(value)
-                if kinds and kinds[0].shape == shape:
-                    out[row] = value
+            found = _numbers_in(value)
+            if found is None or found.shape != shape:
+                continue
+            if np.can_cast(found.dtype, dtype):
+                out[row] = found
         return out
 
     return convert

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from srx_service.columns import MAX_COLUMNS, columns_in, flatten, make_columns
+from srx_service.metadata import save_metadata
 from tests.service.writing import image
 
 
@@ -57,6 +58,23 @@ def test_fields_come_as_dict_or_json(group):
     columns.write()
     assert set(group) == {"sequence_number", "timestamp", "q"}
     assert np.array_equal(group["q"], [1.5, 2.5, np.nan], equal_nan=True)
+
+
+def test_where_modules_are_is_no_column_when_the_header_tells_it(group):
+    where = {"x": [0, 5], "y": [0, 0], "rotation": [0, 90], "full_shape": [9, 9]}
+    save_metadata(group, where)
+    make_columns(group, shot(0, **where, q=1.5))
+    assert set(group) == {"sequence_number", "timestamp", "q", *where}
+    assert {name: group[name][:].tolist() for name in where} == where
+
+
+@pytest.mark.parametrize("told", [{}, {"x": [1, 5]}, {"x": 0}, {"x": {"start": 0}}])
+def test_where_modules_are_is_a_column_when_the_header_tells_another(group, told):
+    save_metadata(group, told)
+    columns = make_columns(group, shot(0, x=[0, 5]))
+    extend(columns, [shot(0, x=[0, 5])], 5.0)
+    columns.write()
+    assert group["x_" if told else "x"][:].tolist() == [[0, 5]]
 
 
 def test_extras_that_cannot_be_read_are_missing(group):

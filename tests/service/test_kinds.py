@@ -79,6 +79,44 @@ def test_a_vector_of_another_shape_is_missing():
     assert np.isnan([found[k] for k in (1, 2, 4, 5)]).all()
 
 
+@pytest.mark.parametrize(
+    ("given", "dtype", "missing"),
+    [
+        ("uint32", "uint32", 2**32 - 1),
+        (">u4", "uint32", 2**32 - 1),
+        ("int32", "int32", -1),
+        ("float32", "float32", math.nan),
+        ("uint8", "uint16", 2**16 - 1),
+        ("bool", "int8", -1),
+    ],
+)
+def test_arrays_keep_their_type_and_axes(given, dtype, missing):
+    value = np.array([[0, 1], [1, 0]], given)
+    (kind,) = kinds_of(value)
+    found = kind.convert([value, None])
+    assert (kind.dtype, kind.shape, found.dtype) == (dtype, (2, 2), dtype)
+    assert np.array_equal(found[0], value)
+    assert np.array_equal(found[1], np.full((2, 2), missing), equal_nan=True)
+    assert kind.fill is missing or kind.fill == missing
+
+
+@pytest.mark.parametrize("value", [np.array(5), np.zeros(0), np.array(["a"])])
+def test_arrays_of_nothing_or_of_text_make_no_column(value):
+    assert kinds_of(value) == []
+
+
+def test_an_array_that_would_lose_something_is_missing():
+    first = np.array([1, 2], np.int32)
+    later = [np.array([3, 4], np.int64), np.array([1.5, 2.0]), np.array([5, 6], "i2")]
+    (kind,) = kinds_of(first)
+    assert kind.convert([first, *later]).tolist() == [
+        [1, 2],
+        [-1, -1],
+        [-1, -1],
+        [5, 6],
+    ]
+
+
 def test_bytes_take_a_second_column_for_their_length():
     data, length = kinds_of(b"\0\1")
     values = [b"\0\1", b"x" * 300, None]
@@ -93,7 +131,13 @@ def test_the_room_of_one_value_is_bounded():
     assert kinds_of("x" * 10_000_000)[0].dtype.itemsize == MAX_ROOM
 
 
-@pytest.mark.parametrize("first", [0.5, 1 << 60, True, "text", [1.0, 2.0], b"bytes"])
+@pytest.mark.parametrize(
+    "first",
+    [
+        *(0.5, 1 << 60, True, "text", [1.0, 2.0], b"bytes"),
+        *(np.array([1, 2], dtype) for dtype in ("u1", "u4", "i4", "f4")),
+    ],
+)
 def test_a_column_made_earlier_converts_alike(first):
     for kind in kinds_of(first):
         again = convert_for(kind.dtype, kind.shape)
