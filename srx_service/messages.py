@@ -27,8 +27,8 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     """What the source says of the series, nested as it came; None when it said
     nothing."""
     tables: dict[str, np.ndarray] = {}
-    """Arrays that come with the header: pixel_mask and flatfield (y, x),
-    countrate_table (n, 2)."""
+    """Arrays that come with the header: pixel_mask and flatfield (y, x), with several
+    channels one each (pixel_mask_threshold_1); countrate_table (n, 2) or (n,)."""
     appendix: bytes = b""
     """The user's own bytes in a DECTRIS header, verbatim."""
     announced: int | None = None

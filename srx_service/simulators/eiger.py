@@ -1,4 +1,4 @@
-"""`srx simulate eiger`: a DECTRIS control unit with SIMPLON REST and stream v1.
+"""A DECTRIS control unit that is not there: SIMPLON REST, stream v1 or v2.
 
 Commands and states as the SIMPLON API reference 1.8 has them:
 
@@ -12,24 +12,26 @@ Commands and states as the SIMPLON API reference 1.8 has them:
 | status_update   | all             | nothing                                      |
 """
 
-import argparse
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Annotated, Self, Unpack, cast
 
 import msgspec
 
 from srx_service.errors import RequestError
-from srx_service.messages import Buffer, End, Start
+from srx_service.messages import End, Message, Start
 from srx_service.protocols import dectris_stream1
 from srx_service.protocols.dectris_stream1 import HeaderDetail
-from srx_service.simulators import eiger_messages, simplon_rest
-from srx_service.simulators.control import Ports, add_arguments, run
+from srx_service.simulators import eiger_cbor, eiger_messages, simplon_rest
+from srx_service.simulators.control import Ports
 from srx_service.simulators.faults import Died
-from srx_service.simulators.simplon import DetectorConfig, stream_parameters
-from srx_service.simulators.stream import StreamOptions
+from srx_service.simulators.simplon import (
+    DetectorConfig,
+    Value,
+    stream_parameters,
+)
+from srx_service.simulators.stream import Sending, StreamOptions
 
-DTYPES = ("uint8", "uint16", "uint32")
 EIGER_1M = (1065, 1030)
 Exposure = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 
@@ -45,6 +47,11 @@ class EigerSimulator:
         stream_port: For the images; likewise.
         seed: Of pictures and faults.
         is_initialized: False: begins in state `na`, as after power-on.
+        stream_format: "legacy" (stream v1) or "cbor" (v2), until `stream/config/format`
+            is set.
+        thresholds: Channels of each image in stream v2; v1 has but the first.
+        difference: One channel more in stream v2.
+        fixed: Values of `detector/config` that another model has otherwise.
         stream: `faults`, `high_water`, `send_timeout_s`.
     """
 
@@ -60,13 +67,19 @@ class EigerSimulator:
         seed: int = 0,
         wide_above_s: float = 0.1,
         is_initialized: bool = True,
+        stream_format: str = "legacy",
+        thresholds: int = 1,
+        difference: bool = False,
+        fixed: dict[str, Value] | None = None,
         **stream: Unpack[StreamOptions],
     ) -> None:
         self.state = "idle" if is_initialized else "na"
         self.series = 0
         self.seed = seed
         self.config = DetectorConfig(shape, dtype, wide_above_s)
-        self.stream_config = stream_parameters()
+        self.config.fix(fixed or {})
+        self.stream_config = stream_parameters(stream_format)
+        self.channels = eiger_cbor.channels_of(thresholds, difference)
         app = simplon_rest.create_app(self)
         self.ports = Ports(app, host, control_port, stream_port, seed, **stream)
         self.stream_port = self.ports.stream.port
@@ -197,7 +210,7 @@ class EigerSimulator:
     def _send_images(self, exposure_s: float | None) -> None:
         count_time_s = exposure_s or self.config.number("count_time")
 
-        def parts_of(frame: int) -> Sequence[Buffer]:
+        def messages_of(frame: int) -> Sending:
             image = eiger_messages.image(
                 self.series,
                 frame,
@@ -205,11 +218,13 @@ class EigerSimulator:
                 seed=self.seed,
                 exposure_s=count_time_s,
                 appendix=self._stream_text("image_appendix"),
+                channels=len(self.channels) if self._is_cbor else 1,
             )
-            return dectris_stream1.encode(image)
+            return self._sending(image)
 
         period_s = self._period_s(exposure_s)
-        self.ports.stream.send_images(self._frames(), parts_of, period_s, self._halt)
+        stream = self.ports.stream
+        stream.send_images(self._frames(), messages_of, period_s, self._halt)
 
     def _frames(self) -> Iterator[int]:
         for _ in range(self.config.images_per_trigger):
@@ -242,8 +257,20 @@ class EigerSimulator:
         self.ports.die()
 
     def _send(self, message: Start | End) -> None:
+        self.ports.stream.send(self._sending(message))
+
+    @property
+    def _is_cbor(self) -> bool:
+        return self._stream_text("format") == "cbor"
+
+    def _sending(self, message: Message) -> Sending:
         detail = cast(HeaderDetail, self._stream_text("header_detail"))
-        self.ports.stream.send(dectris_stream1.encode(message, header_detail=detail))
+        if self._is_cbor:
+            with_tables = detail == "all"
+            parts = eiger_cbor.parts(message, self.channels, with_tables=with_tables)
+        else:
+            parts = dectris_stream1.encode(message, header_detail=detail)
+        return [(0, parts)]
 
     def _stream_text(self, key: str) -> str:
         return str(self.stream_config[key].value)
@@ -257,19 +284,3 @@ def _seconds(value: object) -> float | None:
     except msgspec.ValidationError:
         text = f"trigger takes the exposure in seconds, not {value!r}"
         raise RequestError(400, "bad value", text) from None
-
-
-def main(argv: list[str]) -> int:
-    """Run `srx simulate eiger`."""
-    parser = argparse.ArgumentParser(
-        "srx simulate eiger",
-        description="A DECTRIS control unit: SIMPLON REST and stream v1.",
-    )
-    add_arguments(parser, shape="1065,1030")
-    parser.add_argument("--dtype", choices=DTYPES, help="default: by exposure time")
-    parser.add_argument(
-        "--power-on", action="store_true", help="begin in state na, to be initialized"
-    )
-    options = vars(parser.parse_args(argv))
-    is_initialized = not options.pop("power_on")
-    return run("eiger", EigerSimulator(**options, is_initialized=is_initialized))

@@ -41,8 +41,12 @@ def image(
     seed: int,
     exposure_s: float,
     appendix: str,
+    channels: int = 1,
 ) -> Image:
-    """Return one image: the picture of its frame, exposed until now."""
+    """Return one image: the picture of its frame, exposed until now.
+
+    With several channels each shows the picture after that of the one before.
+    """
     shape, dtype = config.shape, config.dtype
     compression = COMPRESSIONS[config.text("compression")]
     now_ns = time.monotonic_ns()
@@ -59,9 +63,12 @@ def image(
         series=series,
         number=frame,
         frame=frame,
-        shape=shape,
+        shape=shape if channels == 1 else (channels, *shape),
         dtype=dtype,
         encoding=compression,
-        blobs=(pictures.packed(frame, shape, dtype, seed, compression),),
+        blobs=tuple(
+            pictures.packed(frame + k, shape, dtype, seed, compression)
+            for k in range(channels)
+        ),
         extras=extras,
     )

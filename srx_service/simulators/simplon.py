@@ -19,6 +19,8 @@ API_VERSION = "1.8.0"
 READOUT_TIME_S = 1e-7
 HC_EV_ANGSTROM = 12398.419843320026
 AXES = ("chi", "kappa", "omega", "phi", "two_theta")
+FORMATS = ("legacy", "cbor")
+"""Of the stream: v1 and v2."""
 ROI_SHAPES = {"4M": (2162, 2068)}
 Shape = tuple[int, int]
 Value = bool | int | float | str | Sequence[float] | Sequence[str] | dict[str, object]
@@ -95,6 +97,11 @@ class DetectorConfig:
         self._wide_above_s = wide_above_s
         self.parameters = _detector_parameters(shape)
         self._update_depth()
+
+    def fix(self, values: dict[str, Value]) -> None:
+        """Change what only another model has otherwise."""
+        for key, value in values.items():
+            self._put(key, value)
 
     def number(self, key: str) -> float:
         """Return the value of a parameter that is a number."""
@@ -278,10 +285,10 @@ def _rois(shape: Shape) -> list[str]:
     ]
 
 
-def stream_parameters() -> dict[str, Parameter]:
+def stream_parameters(stream_format: str) -> dict[str, Parameter]:
     """Return what `stream/config` holds."""
     return {
-        "format": Parameter("legacy", "string", "rw", allowed=("legacy",)),
+        "format": Parameter(stream_format, "string", "rw", allowed=FORMATS),
         "header_appendix": Parameter("", "string", "rw"),
         "header_detail": Parameter(
             "basic", "string", "rw", allowed=("none", "basic", "all")

@@ -93,7 +93,7 @@ def test_the_state_can_be_read_while_a_trigger_blocks(http):
         ("PUT", f"{CONFIG}/nimages", {"value": "many"}, 400),
         ("PUT", f"{CONFIG}/nimages", 5, 422),
         ("PUT", f"{CONFIG}/bit_depth_image", {"value": 8}, 403),
-        ("PUT", f"{STREAM}/config/format", {"value": "cbor"}, 400),
+        ("PUT", f"{STREAM}/config/format", {"value": "xml"}, 400),
         ("PUT", f"{STREAM}/config/header_detail", {"value": "most"}, 400),
         ("PUT", f"{STREAM}/command/fire", None, 404),
         ("PUT", f"{COMMAND}/trigger", None, 400),
