@@ -18,6 +18,8 @@ MAX_SHARED_BYTES = 64 << 20
 """Frames share a chunk up to this size: it is kept in memory until it is full."""
 MAX_CHUNK_BYTES = (1 << 32) - 1
 """What a chunk of HDF5 may have: its size is a number of 32 bits in most readers."""
+PIPELINES = {"cbf": "PilatusPipeline", "mono12p": "OrcaPipeline"}
+"""What decodes dtypes and encodings that no dataset has."""
 FILTERS: dict[str, tuple[int, tuple[int, ...]]] = {
     "bslz4": (hdf5plugin.Bitshuffle.filter_id, (0, 2)),
     "bszstd": (hdf5plugin.Bitshuffle.filter_id, (0, 3)),
@@ -118,7 +120,7 @@ def unusable(image: Image) -> str | None:
     try:
         dtype = pixel_type(image.dtype)
     except ValueError as error:
-        return f"has no pixels that can be written: {error}"
+        return f"has no pixels that can be written: {error}{_hint(image)}"
     if dtype.kind not in "iuf" or not image.shape or min(image.shape) < 1:
         return f"is {image.dtype} {image.shape}: numbers and a size are needed"
     parts = len(image.blobs)
@@ -151,13 +153,22 @@ def wrong_blobs(image: Image, nbytes: int, itemsize: int, parts: int) -> str | N
         return f"has {sizes[0]} bytes, its shape wants {size}" if sizes else None
     codec = CODECS.get(image.encoding)
     if codec is None:
-        return f"has the encoding {image.encoding!r}, which is not known"
+        text = f"has the encoding {image.encoding!r}, which no file can hold"
+        return f"{text}{_hint(image)}"
     try:
         for blob in image.blobs:
             codec.check(blob, size, itemsize)
     except ValueError as error:
         return f"cannot be read back: {error}"
     return None
+
+
+def _hint(image: Image) -> str:
+    """Return which key of the configuration makes such images writable."""
+    for word, pipeline in PIPELINES.items():
+        if word in (image.dtype, image.encoding):
+            return f" (set `pipeline: {pipeline}`)"
+    return ""
 
 
 def is_same(name: str, dtype: np.dtype) -> bool:

@@ -28,5 +28,12 @@ class Transform(Protocol):
         ...
 
 
-TRANSFORMS: dict[str, type[Transform]] = {}
-"""The `pipeline:` of an entry in detectors.yaml."""
+TRANSFORMS: dict[str, str] = {
+    "OrcaPipeline": "srx_service.transforms.orca:OrcaPipeline",
+    "PilatusPipeline": "srx_service.transforms.pilatus:PilatusPipeline",
+}
+"""The `pipeline:` of an entry in detectors.yaml, by name, and imported only then: what
+numba costs, a second and some 150 MB, is spent where it is used.
+
+A class that is a dataclass gets the keys of the entry that its fields are named for.
+"""

@@ -124,7 +124,8 @@ def test_a_good_frame_can_be_the_first(encoding, dtype):
         ({"dtype": "?!"}, "is ?!"),
         ({"blobs": (b"short",)}, "has 5 bytes, its shape wants 96"),
         ({"blobs": (bytes(48), bytes(48))}, "has 2 blobs"),
-        ({"encoding": "cbf"}, "not known"),
+        ({"encoding": "cbf"}, "no file can hold (set `pipeline: PilatusPipeline`)"),
+        ({"encoding": "jpeg"}, "no file can hold"),
         ({"encoding": "bslz4"}, "cannot be read back"),
         ({"encoding": NO_PIXELS, "blobs": ()}, "could not be read"),
     ],
@@ -194,3 +195,8 @@ def test_datasets_that_frames_cannot_be_appended_to_are_told(make, how, cause):
 def test_frames_agree_with_a_dataset_or_the_difference_is_told(make, fields, differs):
     there = layout_of(make())
     assert fitting.disagreement(image(0, **fields), there) == differs
+
+
+def test_what_a_pipeline_would_decode_is_told_with_its_name():
+    assert "set `pipeline: OrcaPipeline`" in (unusable(odd(dtype="mono12p")) or "")
+    assert "set `pipeline: PilatusPipeline`" in (unusable(odd(encoding="cbf")) or "")
