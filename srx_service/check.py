@@ -6,6 +6,7 @@ from pathlib import Path
 
 from srx_service.config import DetectorConfig
 from srx_service.errors import ConfigError
+from srx_service.steps import transforms
 
 PIPELINE_KEYS = ("compress", "rotate", "mask", "tot")
 NO_SWMR = ("nfs", "cifs", "smb", "9p", "fuse.sshfs")
@@ -25,11 +26,11 @@ def notes(entries: Mapping[str, DetectorConfig]) -> list[str]:
 
 
 def problems(entries: Mapping[str, DetectorConfig]) -> list[str]:
-    """Return what stops an entry on this machine: classes that cannot be imported."""
+    """Return what stops an entry on this machine: a class or a table is missing."""
     found: list[str] = []
     for name, config in entries.items():
         try:
-            _ = config.decoder_class, config.transform_class
+            _ = config.decoder_class, transforms(config)
         except ConfigError as error:
             found.append(f"{name}: {error}")
     return found

@@ -10,11 +10,10 @@ import logging
 import signal
 import threading
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from types import FrameType
 from typing import Any
 
-from srx_service import repair
+from srx_service import building, repair
 from srx_service.acquisitions import Acquisitions
 from srx_service.api.app import create_app
 from srx_service.api.line import ApiSettings
@@ -22,16 +21,14 @@ from srx_service.api.server import Server, serve
 from srx_service.config import DetectorConfig, Settings
 from srx_service.control import Control, Notice
 from srx_service.forwarder import Forwarder
-from srx_service.h5file import FileOptions
 from srx_service.latest import Latest
 from srx_service.messages import Image, Start
 from srx_service.openfiles import OpenFiles
-from srx_service.ordering import CounterOrdering, Limits, Ordering, SeriesOrdering
 from srx_service.orders import Batch, Rows
 from srx_service.reception import RESUME_AT, Reception
 from srx_service.routing import Router
-from srx_service.source import Source
 from srx_service.status import Status
+from srx_service.steps import transforms
 from srx_service.transforms.rotate import rotate
 from srx_service.workers import Workers
 from srx_service.writer import Writer
@@ -40,8 +37,6 @@ logger = logging.getLogger(__name__)
 
 GC_THRESHOLD = 50_000
 """Objects made, beyond those freed, between two searches for cycles."""
-SOCKETS_SHARE = 1 / 4
-"""Of `buffer_limit`: what ZeroMQ may hold; the queues share the rest."""
 
 
 class Service:
@@ -54,7 +49,7 @@ class Service:
     def __init__(self, config: DetectorConfig, name: str, settings: Settings) -> None:
         self._config = config
         self._name = name
-        self._version = own_version()
+        self._version = building.own_version()
         self._threads: list[threading.Thread] = []
         self._stopping = threading.Event()
         self.failure: BaseException | None = None
@@ -65,7 +60,7 @@ class Service:
         self._notice = Notice()
         self._open_files = OpenFiles(settings.state_dir, name)
         repair.repair_left_over(self._open_files)
-        self._queue_limit = int(config.buffer_limit * (1 - SOCKETS_SHARE))
+        self._queue_limit = int(config.buffer_limit * (1 - building.SOCKETS_SHARE))
         self._forwarder = Forwarder(
             address=f"tcp://*:{config.forward_port}",
             limit_bytes=config.forward_limit,
@@ -74,18 +69,19 @@ class Service:
         self._forwarder.open()
         self._writer = self._make_writer()
         self._workers = self._make_workers()
-        self._source = self._make_source()
+        self._source = building.source(config)
         self._router = Router(
             self.acquisitions,
             dataset=config.dataset,
-            missing=config.missing or "fill",
+            missing=config.missing_rule,
+            leaves_out=config.leaves_out,
             write_root=config.write_root,
             idle_timeout_s=config.idle_timeout,
         )
         self._reception = Reception(
             self._source,
             config.decoder_class(),
-            self._make_ordering(),
+            building.ordering(config, self._source.connections),
             self._router,
             self.status,
             hand_on=self._workers.submit,
@@ -98,16 +94,8 @@ class Service:
 
     def _make_writer(self) -> Writer:
         config = self._config
-        options = FileOptions(
-            file_mode=config.file_mode,
-            dir_mode=config.dir_mode,
-            frames_per_chunk=config.frames_per_chunk,
-            fill_value=config.fill_value,
-            fsync=config.fsync,
-            version=self._version,
-        )
         return Writer(
-            options,
+            building.file_options(config, self._version),
             self._open_files,
             flush_interval_s=config.flush_interval,
             notify=self._notice.notify,
@@ -120,15 +108,14 @@ class Service:
 
     def _make_workers(self) -> Workers:
         config = self._config
-        transform_class = config.transform_class
-        transform = transform_class() if transform_class is not None else None
+        steps = transforms(config)
 
         def needs(start: Start | None) -> bool:
-            return transform is not None or (start is not None and start.rotate != 0)
+            return bool(steps) or (start is not None and start.rotate != 0)
 
         def apply(image: Image, start: Start | None) -> Image:
-            if transform is not None:
-                image = transform.apply(image, start)
+            for step in steps:
+                image = step.apply(image, start)
             return rotate(image, start.rotate) if start is not None else image
 
         return Workers(
@@ -137,35 +124,6 @@ class Service:
             apply=apply,
             hand_on=self._hand_on,
         )
-
-    def _make_source(self) -> Source:
-        config = self._config
-        decoder, connections = config.decoder_class, config.connections
-        if config.socket_type == "sub" and connections > 1:
-            text = (
-                "nworkers %d: a SUB socket gets everything on one connection; 1 is used"
-            )
-            logger.warning(text, connections)
-            connections = 1
-        return Source(
-            config.endpoints,
-            config.socket_type,
-            connections=connections,
-            modules=len(decoder.ports),
-            budget_bytes=int(config.buffer_limit * SOCKETS_SHARE),
-        )
-
-    def _make_ordering(self) -> Ordering:
-        config = self._config
-        limits = Limits(
-            gap_timeout_s=config.gap_timeout_s,
-            end_grace_s=config.end_grace,
-            limit_bytes=config.reorder_limit,
-            max_gap=config.max_gap,
-        )
-        order = config.decoder_class.order
-        kind = CounterOrdering if order == "counter" else SeriesOrdering
-        return kind(limits, connections=self._source.connections)
 
     def _make_server(self, settings: Settings) -> Server:
         config = self._config
@@ -313,14 +271,6 @@ class Service:
         self._workers.submit(
             Batch([], self._router.take_orders(), start, None, start, 0)
         )
-
-
-def own_version() -> str:
-    """Return the installed version of srx."""
-    try:
-        return version("srx")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def main(config: DetectorConfig, name: str, settings: Settings) -> int:

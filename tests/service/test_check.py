@@ -77,3 +77,9 @@ def test_a_class_that_cannot_be_imported_is_a_problem():
     assert check.problems({"x": own}) == [
         "x: class: no.where:Own: No module named 'no'"
     ]
+
+
+def test_a_table_that_is_not_there_is_a_problem(tmp_path):
+    keys = {"pipeline": "PilatusPipeline", "tot": str(tmp_path / "tot.npz")}
+    (found,) = check.problems({"x": DetectorConfig.model_validate(ENTRY | keys)})
+    assert found.startswith(f"x: tot: {tmp_path / 'tot.npz'} cannot be read")
