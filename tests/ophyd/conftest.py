@@ -56,7 +56,7 @@ def make(
             "name": "det",
             "driver": driver,
             "write_path_template": "/data/{name}.h5",
-            "timeout_s": 1.0,
+            "timeout_s": 4.0,
         } | arguments
         device = SrxDetector(arguments.pop("url", service.url), **arguments)
         made.append(device)

@@ -51,7 +51,7 @@ def eiger():
 
 @pytest.fixture
 def simplon(eiger):
-    driver = SimplonDriver(eiger.url, timeout_s=1.0)
+    driver = SimplonDriver(eiger.url, timeout_s=4.0)
     yield driver
     driver.close()
 
@@ -65,7 +65,7 @@ def generic():
 
 @pytest.fixture
 def simulator(generic):
-    driver = SimulatorDriver(generic.url, timeout_s=1.0)
+    driver = SimulatorDriver(generic.url, timeout_s=4.0)
     yield driver
     driver.close()
 

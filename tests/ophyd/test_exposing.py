@@ -99,7 +99,7 @@ def test_staging_fails_when_the_service_has_a_fault(det, engine, service, reques
 
 def test_staging_fails_when_the_service_does_not_answer(det, engine, service):
     service.silent.set()
-    with pytest.raises(ServiceError, match="did not answer within 1 s on GET"):
+    with pytest.raises(ServiceError, match="did not answer within 4 s on GET"):
         engine(bp.count([det]))
     service.silent.clear()
 
