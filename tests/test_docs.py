@@ -24,6 +24,7 @@ from tests.blocks import ROOT, all_blocks, blocks, commands, markdown_files
 LANGUAGES = {"", "text", "sh", "bash", "yaml", "python", "json", "ini"}
 RUN_ELSEWHERE = {
     "docs/reference/http-api.md": "tests/service/api/test_docs.py",
+    "docs/how-to/add-a-detector.md": "tests/system/test_add_a_detector.py",
     "docs/how-to/use-with-bluesky.md": "tests/system/test_bluesky.py",
 }
 """Documents whose Python and HTTP another module runs, against what they need."""

@@ -9,11 +9,20 @@ from typing import ClassVar, Literal, Protocol
 
 from srx_service.messages import Buffer, Message
 from srx_service.protocols.dectris_stream1 import DectrisStream1Decoder
+from srx_service.protocols.dectris_stream2 import DectrisStream2Decoder
+from srx_service.protocols.jungfraujoch import JungfraujochDecoder
+from srx_service.protocols.lambda_modules import LambdaDecoder
+from srx_service.protocols.psi_eiger import PsiEigerDecoder
 from srx_service.protocols.stins import StinsDecoder
+from srx_service.protocols.xspress3 import Xspress3Decoder
 
 
 class Decoder(Protocol):
-    """Parts in, messages out."""
+    """Parts in, messages out.
+
+    One whose source leaves frames out by design where it is published (a preview) says
+    so with `leaves_out: ClassVar[bool] = True`: over `sub` such frames are not missing.
+    """
 
     socket: ClassVar[Literal["pull", "sub"]]
     """The default; detectors.yaml may choose the other."""
@@ -27,6 +36,7 @@ class Decoder(Protocol):
 
         Raises:
             ProtocolError: The parts are not what the protocol demands.
+            Ignored: They are, and carry nothing for the line.
         """
         ...
 
@@ -34,5 +44,10 @@ class Decoder(Protocol):
 DECODERS: dict[str, type[Decoder]] = {
     "Detector": StinsDecoder,
     "Eiger": DectrisStream1Decoder,
+    "Lambda": LambdaDecoder,
+    "DectrisStream2": DectrisStream2Decoder,
+    "Xspress3": Xspress3Decoder,
+    "PsiEiger": PsiEigerDecoder,
+    "Jungfrau": JungfraujochDecoder,
 }
 """The `class:` of an entry in detectors.yaml."""

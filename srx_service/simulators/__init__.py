@@ -4,11 +4,27 @@ import argparse
 from collections.abc import Callable
 
 from srx_service.console import complain
-from srx_service.simulators import detector, eiger
+from srx_service.simulators import (
+    dectris,
+    detector,
+    jungfrau,
+    lambda_modules,
+    orca,
+    pilatus,
+    psi_eiger,
+    xspress3,
+)
 
 SIMULATORS: dict[str, Callable[[list[str]], int]] = {
-    "eiger": eiger.main,
+    "eiger": dectris.eiger,
+    "pilatus4": dectris.pilatus4,
     "detector": detector.main,
+    "orca": orca.main,
+    "pilatus": pilatus.main,
+    lambda_modules.NAME: lambda_modules.main,
+    xspress3.NAME: xspress3.main,
+    psi_eiger.NAME: psi_eiger.main,
+    jungfrau.NAME: jungfrau.main,
 }
 """What `srx simulate` can be."""
 

@@ -61,7 +61,7 @@ def entry(**keys):
 def test_every_entry_of_the_file_that_comes_with_it_is_understood():
     entries = load(ROOT / "detectors.yaml")
     assert {"dummy-eiger", "nanomax-eiger", "formax-zyla"} <= set(entries)
-    assert {entry.decoder for entry in entries.values()} == {"Detector", "Eiger"}
+    assert {entry.decoder for entry in entries.values()} == set(DECODERS)
 
 
 def test_the_predecessors_keys_keep_their_names_and_defaults():
@@ -112,6 +112,23 @@ def test_a_gap_is_waited_for_as_the_socket_needs(keys, timeout_s):
     assert config(**keys).gap_timeout_s == timeout_s
 
 
+@pytest.mark.parametrize(
+    ("keys", "rule"),
+    [
+        ({}, "fill"),
+        ({"socket": "sub"}, "fill"),
+        ({"missing": "skip"}, "skip"),
+        ({"class": "Jungfrau"}, "skip"),
+        ({"class": "Jungfrau", "missing": "fill"}, "fill"),
+        ({"class": "Jungfrau", "socket": "pull"}, "fill"),
+    ],
+)
+def test_missing_frames_leave_rows_unless_a_preview_leaves_them_out(keys, rule):
+    assert config(**keys).missing_rule == rule
+    is_preview = keys.get("class") == "Jungfrau" and "socket" not in keys
+    assert config(**keys).leaves_out == is_preview
+
+
 def test_a_dataset_is_named_from_the_root():
     assert config(dset_name="entry/data/images").dataset == "/entry/data/images"
 
@@ -151,7 +168,7 @@ def test_settings_do_not_show_the_token():
             "nworker: unknown key (did you mean 'nworkers'?); allowed are: ",
         ),
         ({"colour": 1}, "colour: unknown key; allowed are: api_host, api_port, "),
-        ({"class": "Egier"}, "class: should be one of Detector, Eiger, or package.mod"),
+        ({"class": "Egier"}, "class: should be one of DectrisStream2, Detector, Eige"),
         ({"pipeline": "Sharpen"}, "pipeline: should be one of "),
         (
             {"dcu_host_purple": "tcp://dcu:1"},

@@ -15,6 +15,10 @@ def messages(path: Path) -> list[list[bytes]]:
             raw = archive.read(archive.namelist()[0])
     stream, found = io.BytesIO(raw), []
     while stream.tell() < len(raw):
-        _, streams, *_ = cbor2.CBORDecoder(stream, read_size=1).decode().value
+        item = cbor2.CBORDecoder(stream, read_size=1).decode()
+        if isinstance(item, list):  # nothing but the parts
+            found.append(item)
+            continue
+        _, streams, *_ = item.value
         found += [list(tag.value[1]) for tag in streams.values()]
     return found
