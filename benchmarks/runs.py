@@ -83,9 +83,11 @@ class Sender:
             text=True,
         )
 
-    def push(self, row: Row, frames: int, image: Path, name: str) -> None:
+    def push(
+        self, row: Row, frames: int, image: Path, name: str, compression: str = ""
+    ) -> None:
         """Begin to send a series."""
-        compression = "none" if row.payload_bytes is None else "bslz4"
+        compression = compression or ("none" if row.payload_bytes is None else "bslz4")
         rows, columns = row.shape
         words = [frames, rows, columns, row.dtype, compression, image, name or "-"]
         assert self._process.stdin is not None
@@ -162,11 +164,18 @@ class Service:
                 raise RuntimeError(Path(self._log.name).read_text()[-2000:])
             time.sleep(POLLED_EVERY_S)
 
-    def series(self, row: Row, frames: int, image: Path, file: Path | None) -> float:
+    def series(
+        self,
+        row: Row,
+        frames: int,
+        image: Path,
+        file: Path | None,
+        compression: str = "",
+    ) -> float:
         """Send a series and wait until its file is closed; return the seconds."""
         before = len(self._acquisitions())
         begun = time.monotonic()
-        self.sender.push(row, frames, image, str(file or ""))
+        self.sender.push(row, frames, image, str(file or ""), compression)
         self._wait(lambda: self._is_done(before))
         return time.monotonic() - begun
 
