@@ -236,7 +236,8 @@ class DetectorConfig(BaseModel):
         known = DECODERS.get(self.decoder)
         ports = self.ports or (known.ports if known else ())
         own = {"data_port": self.forward_port, "api_port": self.api_port}
-        if problems := endpoints.problems(self.hosts, ports, own):
+        modules = getattr(known, "modules", None)
+        if problems := endpoints.problems(self.hosts, ports, own, modules):
             raise PydanticCustomError("ports", "{text}", {"text": "; ".join(problems)})
         return self
 

@@ -14,7 +14,10 @@ def pair(hosts: Sequence[str], ports: Sequence[int]) -> tuple[str, ...]:
 
 
 def problems(
-    hosts: Sequence[str], ports: Sequence[int], own: Mapping[str, int]
+    hosts: Sequence[str],
+    ports: Sequence[int],
+    own: Mapping[str, int],
+    modules: int | None = None,
 ) -> list[str]:
     """Return what is wrong with an entry's ports, in words.
 
@@ -22,6 +25,7 @@ def problems(
         hosts: The detector's control units.
         ports: Their ports.
         own: The keys and numbers of the ports that the service listens on; 0: any.
+        modules: As many endpoints there have to be; None: any number.
     """
     if len(hosts) > 1 and len(ports) > 1 and len(hosts) != len(ports):
         return [
@@ -29,6 +33,11 @@ def problems(
             "dcu_port_purple: give as many, or one of either"
         ]
     endpoints = pair(hosts, ports)
+    if modules is not None and len(endpoints) != modules:
+        return [
+            f"{len(endpoints)} endpoints of dcu_host_purple and dcu_port_purple, but "
+            f"each of {modules} modules has one: give {modules} hosts or ports"
+        ]
     return [*_shared(own), *_repeated(endpoints), *_taken(endpoints, own)]
 
 

@@ -22,6 +22,7 @@ class Decoder(Protocol):
 
     One whose source leaves frames out by design where it is published (a preview) says
     so with `leaves_out: ClassVar[bool] = True`: over `sub` such frames are not missing.
+    One that needs a known number of endpoints has `modules: ClassVar[int]`.
     """
 
     socket: ClassVar[Literal["pull", "sub"]]

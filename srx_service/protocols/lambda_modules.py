@@ -71,6 +71,7 @@ class LambdaDecoder:
     socket: ClassVar[Literal["pull", "sub"]] = "pull"
     ports: ClassVar[tuple[int, ...]] = (9010, 9011, 9012, 9013)
     order: ClassVar[Literal["counter", "series"]] = "counter"
+    modules: ClassVar[int] = MODULES
 
     def __init__(self) -> None:
         self._stins = stins.StinsDecoder()

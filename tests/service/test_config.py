@@ -299,3 +299,9 @@ def test_whatever_an_entry_holds_it_is_used_or_refused(entry):
     document = Document(Path("f"), {"x": ENTRY | entry})
     found = validate(document, "x", DetectorConfig)
     assert (found is None) == bool(document.problems)
+
+
+def test_a_lambda_has_an_endpoint_for_each_of_its_modules():
+    assert len(config(**{"class": "Lambda", "dcu_port_purple": None}).endpoints) == 4
+    with pytest.raises(ValueError, match="each of 4 modules has one"):
+        config(**{"class": "Lambda", "dcu_port_purple": [9010, 9011]})

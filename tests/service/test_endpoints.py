@@ -23,6 +23,13 @@ def test_the_shorter_list_is_repeated(hosts, ports, endpoints):
     assert problems(hosts, ports, OWN) == []
 
 
+def test_each_module_has_an_endpoint_of_its_own():
+    assert problems(["a"], [1, 2], OWN, modules=2) == []
+    (problem,) = problems(["a"], [1, 2, 3], OWN, modules=4)
+    assert problem.startswith("3 endpoints of dcu_host_purple")
+    assert problem.endswith("give 4 hosts or ports")
+
+
 @pytest.mark.parametrize(
     ("hosts", "ports", "own", "problem"),
     [
