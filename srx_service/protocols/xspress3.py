@@ -37,6 +37,7 @@ from srx_service.codecs.fields import (
     plain_size,
 )
 from srx_service.codecs.jsontext import MAX_HEADER_BYTES
+from srx_service.codecs.xspress3_counts import SCALARS, absent
 from srx_service.errors import ProtocolError
 from srx_service.messages import (
     IMAGE_FIELDS,
@@ -47,19 +48,6 @@ from srx_service.messages import (
     Start,
     extras_of,
 )
-
-SCALARS = (
-    "output_count_rate",
-    "all_events",
-    "all_good",
-    "clock_ticks",
-    "total_ticks",
-    "reset_ticks",
-    "event_width",
-    "dead_time_correction",
-    "window_counts",
-)
-"""Names of the arrays where a header has no extra_tags."""
 
 _KNOWN = IMAGE_FIELDS | {"exptime"}
 Tag = Annotated[str, Meta(min_length=1, max_length=80)]
@@ -105,7 +93,9 @@ class Xspress3Decoder:
     order: ClassVar[Literal["counter", "series"]] = "counter"
 
     def __init__(self) -> None:
-        self._names: Sequence[str] = SCALARS
+        self._tags: Sequence[str] | None = None
+        self._has_counts = False
+        """True once an image of this series had them: the file has a place for them."""
         self._pickles = arrays_pickle.Reader()
         self._pending: _Pending | None = None
 
@@ -131,7 +121,7 @@ class Xspress3Decoder:
         """Take a message that is known by its JSON, and what is left of one before."""
         try:
             if broken is not None and broken.spectra is not None:
-                yield _image(broken, {})
+                yield self._without_counts(broken)
             yield from self._read(parts)
         except ProtocolError as error:
             if broken is None:
@@ -160,7 +150,7 @@ class Xspress3Decoder:
         yield from self._complete(pending, parts[2])
 
     def _start(self, header: _Header, fields: dict[str, Any]) -> Start:
-        self._names = header.extra_tags or SCALARS
+        self._tags, self._has_counts = header.extra_tags, False
         others = {k: v for k, v in fields.items() if k not in ("htype", "filename")}
         return Start(filename=header.filename or "", metadata=others or None)
 
@@ -175,12 +165,25 @@ class Xspress3Decoder:
         try:
             arrays = self._pickles.load(pickled)
         except ValueError as error:
-            yield _image(pending, {})
+            yield self._without_counts(pending)
             text = f"frame {pending.header.frame} is kept without counts: {error}"
             reason = f"{text}: {jsontext.excerpt(pickled)}"
             raise ProtocolError("refused pickle", reason) from error
-        names = [*self._names, *(f"untitled_{k}" for k in range(len(arrays)))]
+        names = [
+            *(self._tags or SCALARS),
+            *(f"untitled_{k}" for k in range(len(arrays))),
+        ]
+        self._has_counts = True
         yield _image(pending, dict(zip(names, arrays, strict=False)))
+
+    def _without_counts(self, pending: _Pending) -> Image:
+        """Return an image that lost them.
+
+        The first of a file decides what is kept of all: it says what there would be.
+        """
+        if self._has_counts:
+            return _image(pending, {})
+        return _image(pending, absent(self._tags, pending.header.shape[0]))
 
 
 def _is_message(part: Buffer) -> bool:

@@ -9,9 +9,9 @@ from typing import ClassVar, Literal
 import numpy as np
 from msgspec.structs import replace
 
+from srx_service.codecs.xspress3_counts import SCALARS
 from srx_service.messages import Image, Message, Start
 from srx_service.protocols import xspress3
-from srx_service.protocols.xspress3 import SCALARS
 from srx_service.simulators.control import add_arguments, run
 from srx_service.simulators.detector import DetectorSimulator
 from srx_service.simulators.detector_rest import DetectorConfig, Dtype

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from srx_service.codecs import decode
+from srx_service.codecs.xspress3_counts import SCALARS, absent
 from srx_service.errors import ProtocolError
 from srx_service.messages import NO_PIXELS, End, Image, Start
 from srx_service.protocols import stins
-from srx_service.protocols.xspress3 import SCALARS, Xspress3Decoder, encode
+from srx_service.protocols.xspress3 import Xspress3Decoder, encode
 from srx_service.recording.container import read
 from tests.wire import xspress3 as wire
 from tests.wire.damage import damaged
@@ -29,7 +30,9 @@ def _plain(message):
     if not isinstance(message, Image):
         return message
     extras = {
-        key: (str(value.dtype), value.tolist()) if hasattr(value, "dtype") else value
+        key: repr((str(value.dtype), value.tolist()))
+        if hasattr(value, "dtype")
+        else value
         for key, value in message.extras.items()
     }
     return msgspec.structs.replace(message, extras=extras)
@@ -133,9 +136,19 @@ def test_a_lost_message_costs_its_frame_no_more(lost):
 
 def test_a_frame_without_its_pickle_keeps_its_spectra():
     found, (error,) = received(Xspress3Decoder(), *pieces(4)[:2], wire.END)
-    assert plain(found) == plain([wire.decoded_image(4, {}), End()])
+    assert plain(found) == plain([wire.decoded_image(4, absent(None, 4)), End()])
     assert error.kind == "incomplete image"
     assert "frame 4 is kept without counts" in str(error)
+
+
+def test_only_the_first_of_a_series_says_which_counts_there_would_be():
+    whole = wire.image(1, wire.COUNTS | wire.WINDOWS)
+    messages = [wire.NEW_HEADER, *pieces(0)[:2], whole, *pieces(2)[:2], wire.END]
+    found, errors = received(Xspress3Decoder(), *messages)
+    first = wire.decoded_image(0, absent(wire.TAGS, 4))
+    counted = wire.decoded_image(1, wire.COUNTS | wire.WINDOWS)
+    assert plain(found[1:-1]) == plain([first, counted, wire.decoded_image(2, {})])
+    assert len(errors) == 2
 
 
 @pytest.mark.parametrize("kept", [1, 2])
@@ -199,7 +212,7 @@ def test_a_frame_whose_pickle_is_refused_keeps_its_spectra(form):
     parts = [*wire.image(5, {})[:2], pickle.dumps(print)]
     messages = [parts] if form == 1 else [[part] for part in parts]
     found, (error,) = received(Xspress3Decoder(), *messages)
-    assert plain(found) == plain([wire.decoded_image(5, {})])
+    assert plain(found) == plain([wire.decoded_image(5, absent(None, 4))])
     assert (error.kind, error.number, error.series) == ("refused pickle", None, None)
     assert "frame 5 is kept without counts" in str(error)
     assert "'builtins.print' is not allowed" in str(error)
@@ -289,7 +302,10 @@ def as_numpy_reads(raw):
     assert texts <= allowed | {"f8", "u4", "i4", "<"}
     arrays = pickle.loads(raw)
     names = SCALARS[: len(arrays)]
-    return [(k, (str(a.dtype), a.tolist())) for k, a in zip(names, arrays, strict=True)]
+    return [
+        (k, repr((str(a.dtype), a.tolist())))
+        for k, a in zip(names, arrays, strict=True)
+    ]
 
 
 def test_a_recording_is_sent_again_as_it_was(recorded):

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from srx_service.codecs import decode
+from srx_service.codecs.xspress3_counts import SCALARS
 from srx_service.errors import RequestError
 from srx_service.messages import End, Image, Start
-from srx_service.protocols.xspress3 import SCALARS, Xspress3Decoder
+from srx_service.protocols.xspress3 import Xspress3Decoder
 from srx_service.simulators import pictures, xspress3
 from srx_service.simulators.detector import DetectorSimulator
 from srx_service.simulators.xspress3 import Xspress3Wire, scalars
