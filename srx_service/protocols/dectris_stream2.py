@@ -18,13 +18,15 @@ a blob for each.
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, TypeVar
+from itertools import chain
+from typing import Any, ClassVar, Literal
 
 import msgspec
 import numpy as np
 
-from srx_service.codecs import cbor, chunk_shape, dectris_cbor
+from srx_service.codecs import chunk_shape, dectris_cbor
 from srx_service.codecs.dectris_cbor import Packed
+from srx_service.codecs.dectris_messages import by_label, convert, read_tables, write
 from srx_service.codecs.fields import MAX_PIXELS, Frame, Number, number_in
 from srx_service.errors import Ignored, ProtocolError
 from srx_service.messages import (
@@ -58,7 +60,6 @@ CHANNEL = "threshold_1"
 
 _OF_START = {"type", "series_id", "user_data", *TABLES}
 _OF_IMAGE = {"type", "series_id", "series_unique_id", "image_id", "data", "user_data"}
-_T = TypeVar("_T")
 
 
 class _Numbered(msgspec.Struct):
@@ -91,23 +92,12 @@ class DectrisStream2Decoder:
             case "start":
                 return (_start(fields),)
             case "end":
-                return (End(series=_convert(fields, _Numbered).series_id),)
+                return (End(series=convert(fields, _Numbered).series_id),)
         raise Ignored(f"type {fields['type'][:80]!r}")
 
 
-def _convert(fields: dict[str, Any], kind: type[_T]) -> _T:
-    try:
-        return msgspec.convert(fields, kind)
-    except msgspec.ValidationError as error:
-        keys = ", ".join(map(str, fields))[:200]
-        text = f"{error}: a message {fields['type']!r} of {keys}"
-        raise ProtocolError(
-            "bad field", text, **dectris_cbor.place_of(fields)
-        ) from None
-
-
 def _start(fields: dict[str, Any]) -> Start:
-    series = _convert(fields, _Numbered).series_id
+    series = convert(fields, _Numbered).series_id
     appendix, wishes = dectris_cbor.read_user_data(fields.get("user_data"))
     filename, turns = wishes.get("filename"), wishes.get("rotate")
     turns = turns if type(turns) is int else 0
@@ -138,23 +128,14 @@ def _thresholds(metadata: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tables(fields: dict[str, Any], series: int) -> dict[str, np.ndarray]:
-    tables: dict[str, np.ndarray] = {}
-    room = dectris_cbor.MAX_TABLE_BYTES
-    for key, name in TABLES.items():
-        found = fields.get(key)
-        if found is None:
-            continue
-        by_channel = found if isinstance(found, dict) else {CHANNEL: found}
-        for channel, value in by_channel.items():
-            label = name if len(by_channel) == 1 else f"{name}_{channel}"
-            table = dectris_cbor.read_table(value, label[:80], room, series=series)
-            room -= table.nbytes
-            tables[label] = table
-    return tables
+    found = {name: fields.get(key) for key, name in TABLES.items()}
+    there = {name: tables for name, tables in found.items() if tables is not None}
+    labelled = (by_label(name, tables, CHANNEL) for name, tables in there.items())
+    return read_tables(chain.from_iterable(labelled), series)
 
 
 def _image(fields: dict[str, Any]) -> Image:
-    image = _convert(fields, _Image)
+    image = convert(fields, _Image)
     place = {"series": image.series_id, "number": image.image_id}
     shape, first, blobs = _pixels(image.data, place)
     extras = {key: value for key, value in fields.items() if key not in _OF_IMAGE}
@@ -213,19 +194,14 @@ def encode(message: Message, *, with_tables: bool = True) -> list[Buffer]:
     """
     match message:
         case Image():
-            fields = _encode_image(message)
+            return _encode_image(message)
         case Start():
-            fields = _encode_start(message, with_tables)
+            return _encode_start(message, with_tables)
         case End():
-            fields = {"type": "end", "series_id": message.series}
-    dated = {
-        key: cbor.tagged(0, value) if key.endswith("_date") else value
-        for key, value in fields.items()
-    }
-    return [cbor.MAGIC + cbor.dumps(dated)]
+            return write({"type": "end", "series_id": message.series})
 
 
-def _encode_start(start: Start, with_tables: bool) -> dict[str, Any]:
+def _encode_start(start: Start, with_tables: bool) -> list[Buffer]:
     metadata = start.metadata or {}
     channel = (metadata.get("channels") or [CHANNEL])[0]
     derived = {"rotate", *_thresholds(metadata)}
@@ -241,12 +217,10 @@ def _encode_start(start: Start, with_tables: bool) -> dict[str, Any]:
         if tables:
             is_one = key.startswith("countrate") and len(tables) == 1
             fields[key] = next(iter(tables.values())) if is_one else tables
-    if start.appendix:
-        fields["user_data"] = dectris_cbor.write_user_data(start.appendix)
-    return fields
+    return write(fields, start.appendix)
 
 
-def _encode_image(image: Image) -> dict[str, Any]:
+def _encode_image(image: Image) -> list[Buffer]:
     if image.encoding == NO_PIXELS:
         raise ValueError("an image of stream v2 has pixels")
     extras = dict(extras_of(image))
@@ -258,7 +232,4 @@ def _encode_image(image: Image) -> dict[str, Any]:
         for name, blob in zip(names, image.blobs, strict=True)
     }
     fields = {"type": "image", "series_id": image.series, "image_id": image.frame}
-    fields = {**fields, **extras, "data": data}
-    if appendix:
-        fields["user_data"] = dectris_cbor.write_user_data(appendix)
-    return fields
+    return write({**fields, **extras, "data": data}, appendix)

@@ -20,14 +20,15 @@ start before them.
 """  # noqa: E501 - rows of a table
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal
 
 import msgspec
 import numpy as np
 
 from srx_service.codecs import dectris_cbor
-from srx_service.codecs.cbor import MAGIC, Tag, dumps, tagged
+from srx_service.codecs.cbor import Tag
 from srx_service.codecs.dectris_cbor import Packed
+from srx_service.codecs.dectris_messages import by_label, convert, read_tables, write
 from srx_service.codecs.fields import (
     MAX_PIXELS,
     PIXEL_TYPES,
@@ -59,7 +60,6 @@ ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _OF_START = {"type", "series_id", "user_data", *TABLES}
 _OF_IMAGE = {"type", "series_id", "series_unique_id", "image_id", "image_number"}
 _OF_IMAGE |= {"data", "user_data"}
-_T = TypeVar("_T")
 
 
 class _Numbered(msgspec.Struct):
@@ -104,15 +104,15 @@ class JungfraujochDecoder:
                 return (self._image(fields),)
             case "start":
                 self._bare = _bare_in(fields)
-                return (_start(fields, _convert(fields, _Numbered).series_id),)
+                return (_start(fields, convert(fields, _Numbered).series_id),)
             case "end":
-                return (End(series=_convert(fields, _Numbered).series_id),)
+                return (End(series=convert(fields, _Numbered).series_id),)
             case "calibration" | "metadata" as kind:
                 raise Ignored(kind)
         raise Ignored(f"type {fields['type'][:80]!r}")
 
     def _image(self, fields: dict[str, Any]) -> Image:
-        image = _convert(fields, _Image)
+        image = convert(fields, _Image)
         number = image.image_number if image.image_id is None else image.image_id
         if number is None:
             text = "an image has image_id or image_number, this one has neither"
@@ -182,16 +182,6 @@ def _encoding_of(blob: memoryview, size: int) -> str:
     return "bszstd" if blob[16:20] == ZSTD_MAGIC else "bslz4"
 
 
-def _convert(fields: dict[str, Any], kind: type[_T]) -> _T:
-    try:
-        return msgspec.convert(fields, kind)
-    except msgspec.ValidationError as error:
-        keys = ", ".join(map(str, fields))[:200]
-        text = f"{error}: a message {fields['type']!r} of {keys}"
-        place = dectris_cbor.place_of(fields)
-        raise ProtocolError("bad field", text, **place) from None
-
-
 def _start(fields: dict[str, Any], series: int | None) -> Start:
     appendix, wishes = dectris_cbor.read_user_data(fields.get("user_data"))
     kept = {key: value for key, value in fields.items() if key not in _OF_START}
@@ -214,19 +204,8 @@ def _filename(wishes: dict[str, Any]) -> str:
 
 
 def _tables(fields: dict[str, Any], series: int | None) -> dict[str, np.ndarray]:
-    tables: dict[str, np.ndarray] = {}
-    room = dectris_cbor.MAX_TABLE_BYTES
-    for name in TABLES:
-        found = fields.get(name)
-        by_channel = found if isinstance(found, dict) else {CHANNEL: found}
-        for channel, value in by_channel.items():
-            if value is None:
-                continue
-            label = name if len(by_channel) == 1 else f"{name}_{channel}"
-            table = dectris_cbor.read_table(value, label[:80], room, series=series)
-            room -= table.nbytes
-            tables[label] = table
-    return tables
+    found = (pair for k in TABLES for pair in by_label(k, fields.get(k), CHANNEL))
+    return read_tables((pair for pair in found if pair[1] is not None), series)
 
 
 def _extras(fields: dict[str, Any]) -> dict[str, Any]:
@@ -258,31 +237,23 @@ def encode(message: Message) -> list[Buffer]:
     """
     match message:
         case Image():
-            fields = _encode_image(message)
+            return _encode_image(message)
         case Start():
-            fields = _encode_start(message)
+            return _encode_start(message)
         case End():
-            fields = {"type": "end", "series_id": message.series}
-    dated = {
-        key: tagged(0, value) if key.endswith("_date") else value
-        for key, value in fields.items()
-    }
-    return [MAGIC + dumps(dated)]
+            return write({"type": "end", "series_id": message.series})
 
 
-def _encode_start(start: Start) -> dict[str, Any]:
+def _encode_start(start: Start) -> list[Buffer]:
     tables = {
         name: {CHANNEL: dectris_cbor.write_table(table)}
         for name, table in start.tables.items()
     }
     fields = {"type": "start", "series_id": start.series}
-    fields = {**fields, **(start.metadata or {}), **tables}
-    if start.appendix:
-        fields["user_data"] = dectris_cbor.write_user_data(start.appendix)
-    return fields
+    return write({**fields, **(start.metadata or {}), **tables}, start.appendix)
 
 
-def _encode_image(image: Image) -> dict[str, Any]:
+def _encode_image(image: Image) -> list[Buffer]:
     if image.encoding == NO_PIXELS or len(image.blobs) != 1:
         raise ValueError("an image of Jungfraujoch has pixels, in one blob")
     extras = dict(extras_of(image))
@@ -293,7 +264,4 @@ def _encode_image(image: Image) -> dict[str, Any]:
     packed = Packed(image.shape, image.dtype, image.encoding, image.blobs[0])
     data = {channel: dectris_cbor.write_array(packed)}
     fields = {"type": "image", "series_id": image.series, "image_id": image.frame}
-    fields = {**fields, **extras, "data": data}
-    if appendix:
-        fields["user_data"] = dectris_cbor.write_user_data(appendix)
-    return fields
+    return write({**fields, **extras, "data": data}, appendix)
