@@ -9,6 +9,7 @@ import hdf5plugin
 import numpy as np
 
 from srx_service.codecs import CODECS, pixel_type
+from srx_service.codecs.fields import masked_value
 from srx_service.messages import NO_PIXELS, Image
 
 logger = logging.getLogger(__name__)
@@ -101,9 +102,7 @@ def fill_value_for(dtype: np.dtype, wanted: float | None = None) -> int | float:
         if _can_hold(dtype, wanted):
             return wanted
         logger.warning("fill_value %s is no %s; the default is used", wanted, dtype)
-    if dtype.kind == "u":
-        return int(np.iinfo(dtype).max)
-    return -1 if dtype.kind == "i" else float("nan")
+    return masked_value(dtype)
 
 
 def _can_hold(dtype: np.dtype, value: float) -> bool:

@@ -12,6 +12,8 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from srx_service.codecs.fields import masked_value
+
 Convert = Callable[[Sequence[object]], np.ndarray]
 """Values of frames to an array; None stands for a frame that has none."""
 
@@ -68,7 +70,7 @@ def _vector_of(value: list[object] | np.ndarray) -> list[Kind]:
         return []
     # a list says little of its type, see above; an array says all
     dtype = np.dtype(np.float64) if isinstance(value, list) else _kept_as(array.dtype)
-    return [Kind(dtype, array.shape, missing_of(dtype), _vectors(dtype, array.shape))]
+    return [Kind(dtype, array.shape, masked_value(dtype), _vectors(dtype, array.shape))]
 
 
 def _numbers_in(value: object) -> np.ndarray | None:
@@ -89,13 +91,6 @@ def _kept_as(dtype: np.dtype) -> np.dtype:
     if dtype == np.uint8:  # that of bytes, which have a length
         return np.dtype(np.uint16)
     return dtype.newbyteorder("<")
-
-
-def missing_of(dtype: np.dtype) -> float:
-    """Return how a number of this type reads that no frame came with."""
-    if dtype.kind == "u":
-        return int(np.iinfo(dtype).max)
-    return -1 if dtype.kind == "i" else math.nan
 
 
 def convert_for(dtype: np.dtype, shape: tuple[int, ...]) -> Convert:
@@ -145,7 +140,7 @@ def numbers(kind: npt.DTypeLike, missing: float) -> Convert:
 
 def _vectors(dtype: np.dtype, shape: tuple[int, ...]) -> Convert:
     def convert(values: Sequence[object]) -> np.ndarray:
-        out = np.full((len(values), *shape), missing_of(dtype), dtype)
+        out = np.full((len(values), *shape), masked_value(dtype), dtype)
         for row, value in enumerate(values):
             found = _numbers_in(value)
             if found is None or found.shape != shape:

@@ -55,3 +55,10 @@ def plain_size(shape: tuple[int, ...], name: str) -> int:
     if name == "mono12p":
         return (count * 12 + 7) // 8
     return count * np.dtype(PIXEL_TYPES[name]).itemsize
+
+
+def masked_value(dtype: np.dtype) -> int | float:
+    """Return how a number reads that nobody measured: 2^n-1, signed -1, float NaN."""
+    if dtype.kind == "u":
+        return int(np.iinfo(dtype).max)
+    return -1 if dtype.kind == "i" else math.nan

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from srx_service.codecs.fields import masked_value
+
 SCALARS = (
     "output_count_rate",
     "all_events",
@@ -26,7 +28,6 @@ _TYPES = {
     "dead_time_correction": np.dtype(np.float64),
     "event_width": np.dtype(np.int32),
 }
-_FILLS = {"u": 2**32 - 1, "i": -1, "f": np.nan}
 
 
 def absent(tags: Sequence[str] | None, channels: int) -> dict[str, np.ndarray]:
@@ -40,5 +41,5 @@ def absent(tags: Sequence[str] | None, channels: int) -> dict[str, np.ndarray]:
     for name in tags or SCALARS[:-1]:
         dtype = _TYPES.get(name, np.dtype(np.float64))
         shape = (2, channels) if name == "window_counts" else (channels,)
-        found[name] = np.full(shape, _FILLS[dtype.kind], dtype)
+        found[name] = np.full(shape, masked_value(dtype), dtype)
     return found

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from srx_service.codecs import bslz4, lz4
+from srx_service.codecs.fields import masked_value
 
 Compression = Literal["none", "bslz4", "lz4"]
 
@@ -28,14 +29,6 @@ LEVELS = 256
 """Steps of expected intensity; each has DRAWS Poisson numbers ready."""
 DRAWS = 4096
 """A power of two."""
-
-
-def masked_value(dtype: str) -> float:
-    """Return how a pixel reads that cannot count: 2^n-1, signed -1, float NaN."""
-    kind = np.dtype(dtype)
-    if kind.kind == "f":
-        return float("nan")
-    return -1 if kind.kind == "i" else int(np.iinfo(kind).max)
 
 
 @functools.lru_cache(maxsize=4)
@@ -147,6 +140,6 @@ def _expose(
 ) -> np.ndarray:
     chance = np.frombuffer(rng.bytes(2 * rows.size), np.uint16).reshape(rows.shape)
     pixels = draws.take(rows + (chance & np.uint16(DRAWS - 1)))
-    pixels[gaps((rows.shape[0], rows.shape[1]))] = masked_value(dtype)
+    pixels[gaps((rows.shape[0], rows.shape[1]))] = masked_value(np.dtype(dtype))
     pixels.flags.writeable = False
     return pixels

@@ -12,7 +12,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from srx_service import codecs
-from srx_service.codecs.fields import MAX_PIXELS
+from srx_service.codecs.fields import MAX_PIXELS, masked_value
 from srx_service.codecs.geometry import GEOMETRY, Place, places_in
 from srx_service.errors import ProtocolError
 from srx_service.messages import Image, Start, extras_of
@@ -57,7 +57,7 @@ def _whole(image: Image, extras: dict[str, object]) -> np.ndarray:
         text = f"at most {MAX_SPREAD} times its pixels are allowed"
         raise ValueError(f"full_shape {shape} of modules {image.shape}, {text}")
     modules = codecs.decode(image)
-    whole = np.full(shape, _masked(modules.dtype), modules.dtype)
+    whole = np.full(shape, masked_value(modules.dtype), modules.dtype)
     for module, place in zip(modules, places, strict=True):
         _put(whole, module, place)
     return whole
@@ -73,10 +73,3 @@ def _put(whole: np.ndarray, module: np.ndarray, place: Place) -> None:
         text = f"a module of {turned.shape} at row {y}, column {x}"
         raise ValueError(f"{text} is not within full_shape {whole.shape}")
     whole[y : y + rows, x : x + columns] = turned
-
-
-def _masked(dtype: np.dtype) -> int | float:
-    """Return how a pixel reads that no module has."""
-    if dtype.kind == "u":
-        return int(np.iinfo(dtype).max)
-    return -1 if dtype.kind == "i" else float("nan")
