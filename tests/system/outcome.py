@@ -109,3 +109,12 @@ def opened(file: Path, dataset: str) -> Iterator[tuple[h5py.Dataset, h5py.Group]
     """The images of a file, and the detector's group around them."""
     with h5py.File(file) as root:
         yield root[dataset], root[dataset].parent
+
+
+def take_series(simulator: Program, file: Path | str, **settings: Any) -> None:
+    """Let a simulator take a series; one that publishes waits until it is heard."""
+    with httpx.Client(base_url=simulator.url, timeout=60) as control:
+        settings = {"filename": str(file), **settings}
+        control.put("/config", json=settings).raise_for_status()
+        control.post("/arm").raise_for_status()
+        control.post("/trigger").raise_for_status()

@@ -29,6 +29,7 @@ from tests.system.outcome import (
     opened,
     receive_series,
     same,
+    take_series,
     wait_for_file,
 )
 
@@ -194,21 +195,13 @@ def start(programs, name):
         return simulator.result(), service.result()
 
 
-def expose(url, detector, file):
+def expose(simulator, detector, file):
     """Let the detector take a series of images."""
     if detector.simulator in ("eiger", "pilatus4"):
-        expose_simplon(url, detector, file)
+        expose_simplon(simulator.url, detector, file)
         return
-    settings = {
-        "frames": FRAMES,
-        "exposure_s": EXPOSURE_S,
-        "filename": str(file),
-        **detector.config,
-    }
-    with httpx.Client(base_url=url, timeout=60) as control:
-        control.put("/config", json=settings).raise_for_status()
-        control.post("/arm").raise_for_status()
-        control.post("/trigger").raise_for_status()
+    settings = {"frames": FRAMES, "exposure_s": EXPOSURE_S, **detector.config}
+    take_series(simulator, file, **settings)
 
 
 def expose_simplon(url, detector, file):
@@ -230,7 +223,7 @@ def test_a_detector_is_written_sent_on_and_shown(name, programs):
     file = programs.data / f"{name}.h5"
     simulator, service = start(programs, name)
     with client_of(service) as client:
-        expose(simulator.url, detector, file)
+        expose(simulator, detector, file)
         sent_on = receive_series(client)
     told = wait_for_file(service, file)
     expected = [detector.expected(sent(detector, k)) for k in range(FRAMES)]

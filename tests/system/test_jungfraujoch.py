@@ -15,6 +15,7 @@ from tests.system.outcome import (
     opened,
     receive_series,
     same,
+    take_series,
     wait_for_file,
 )
 
@@ -41,11 +42,7 @@ def detector(programs):
 
 def expose(simulator, file="", **settings):
     """Let the detector take a series; it waits until the service is subscribed."""
-    settings = {"frames": FRAMES, "filename": str(file), **settings}
-    with httpx.Client(base_url=simulator.url, timeout=60) as control:
-        control.put("/config", json=settings).raise_for_status()
-        control.post("/arm").raise_for_status()
-        control.post("/trigger").raise_for_status()
+    take_series(simulator, file, **{"frames": FRAMES, **settings})
 
 
 def counts_of(told):

@@ -1,6 +1,5 @@
 """A PSI Eiger, simulated, from its two sockets to the file and the secondary port."""
 
-import httpx
 import numpy as np
 import pytest
 
@@ -12,6 +11,7 @@ from tests.system.outcome import (
     opened,
     receive_series,
     same,
+    take_series,
     wait_for_file,
 )
 
@@ -39,11 +39,7 @@ def detector(programs):
 
 def expose(simulator, file, **settings):
     """Let the detector take a series; it waits until the service is subscribed."""
-    settings = {"frames": FRAMES, "filename": str(file), **settings}
-    with httpx.Client(base_url=simulator.url, timeout=60) as control:
-        control.put("/config", json=settings).raise_for_status()
-        control.post("/arm").raise_for_status()
-        control.post("/trigger").raise_for_status()
+    take_series(simulator, file, **{"frames": FRAMES, **settings})
 
 
 def whole(frame):

@@ -1,9 +1,7 @@
 """An Xspress3, simulated, from its PUB socket to the file and the secondary port."""
 
 import pickle
-from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 import zmq
@@ -17,6 +15,7 @@ from tests.system.outcome import (
     opened,
     receive_series,
     same,
+    take_series,
     wait_for_file,
 )
 from tests.wire import xspress3 as wire
@@ -49,12 +48,7 @@ def detector(programs):
 
 def expose(simulator, file):
     """Let the detector take a series; it waits until the service is subscribed."""
-    settings: dict[str, Any] = {"frames": FRAMES, "filename": str(file)}
-    settings["exposure_s"] = EXPOSURE_S
-    with httpx.Client(base_url=simulator.url, timeout=60) as control:
-        control.put("/config", json=settings).raise_for_status()
-        control.post("/arm").raise_for_status()
-        control.post("/trigger").raise_for_status()
+    take_series(simulator, file, frames=FRAMES, exposure_s=EXPOSURE_S)
 
 
 def expected(name):

@@ -20,6 +20,7 @@ from srx_service.protocols.dectris_stream1 import (
 from tests.wire import dectris_stream1 as wire
 from tests.wire import recorded
 from tests.wire.damage import damaged
+from tests.wire.same import assert_same
 
 ALL = {**wire.STARTS, **wire.IMAGES, **wire.ENDS}
 
@@ -27,19 +28,6 @@ ALL = {**wire.STARTS, **wire.IMAGES, **wire.ENDS}
 def decoded(*parts):
     (message,) = DectrisStream1Decoder().decode(parts)
     return message
-
-
-def assert_same(found, expected):
-    """Compare messages whose fields may be arrays."""
-    assert type(found) is type(expected)
-    for field in found.__struct_fields__:
-        a, b = getattr(found, field), getattr(expected, field)
-        if field == "tables":
-            assert list(a) == list(b)
-            assert all(np.array_equal(a[key], b[key]) for key in a)
-            assert all(a[key].dtype == b[key].dtype for key in a)
-        else:
-            assert a == b, field
 
 
 def with_part(parts, index, **changes):

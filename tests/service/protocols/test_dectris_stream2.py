@@ -23,6 +23,7 @@ from srx_service.recording import container
 from tests.wire import dectris_stream2 as wire
 from tests.wire.damage import damaged
 from tests.wire.dectris_stream2 import array, image, message, start, tagged
+from tests.wire.same import assert_same
 
 ALL = {**wire.STARTS, **wire.IMAGES, **wire.ENDS}
 
@@ -30,19 +31,6 @@ ALL = {**wire.STARTS, **wire.IMAGES, **wire.ENDS}
 def decoded(*parts):
     (found,) = DectrisStream2Decoder().decode(parts)
     return found
-
-
-def assert_same(found, expected):
-    """Compare messages whose fields may be arrays."""
-    assert type(found) is type(expected)
-    for field in found.__struct_fields__:
-        a, b = getattr(found, field), getattr(expected, field)
-        if field == "tables":
-            assert list(a) == list(b)
-            assert all(np.array_equal(a[key], b[key]) for key in a)
-            assert all(a[key].dtype == b[key].dtype for key in a)
-        else:
-            assert a == b, field
 
 
 def fields_of(part):

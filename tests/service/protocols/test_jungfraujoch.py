@@ -16,6 +16,7 @@ from srx_service.protocols.jungfraujoch import JungfraujochDecoder, encode
 from tests.wire import jungfraujoch as wire
 from tests.wire.damage import damaged
 from tests.wire.dectris_stream2 import array, message, tagged
+from tests.wire.same import assert_same
 
 ALL = {**wire.STARTS, **wire.IMAGES, **wire.ENDS}
 
@@ -28,18 +29,6 @@ def decoded(*parts):
 def decoded_in_turn(*messages):
     decoder = JungfraujochDecoder()
     return [found for parts in messages for found in decoder.decode(parts)]
-
-
-def assert_same(found, expected):
-    """Compare messages whose fields may be arrays."""
-    assert type(found) is type(expected)
-    for field in found.__struct_fields__:
-        a, b = getattr(found, field), getattr(expected, field)
-        if field == "tables":
-            assert list(a) == list(b)
-            assert all(np.array_equal(a[key], b[key]) for key in a)
-        else:
-            assert a == b, field
 
 
 @pytest.mark.parametrize("name", ALL)
