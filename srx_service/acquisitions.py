@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from srx_service.errors import RequestError
+from srx_service.holes import EmptyRows
 
 State = Literal["armed", "running", "finishing", "done", "failed", "aborted"]
 TERMINAL = frozenset({"done", "failed", "aborted"})
@@ -198,6 +199,9 @@ class Acquisition:
         self.dtype: str | None = request.dtype
         self.chunk: tuple[int, ...] | None = None
         self.encoding: str | None = None
+        self.columns: dict[str, str] = {}
+        """Where the file has what every frame has: {"timestamp": "/entry/…"}."""
+        self.holes = EmptyRows(rewinds=origin == "api")
         self.rows_written = 0
         self.rows = 0
         # long polls: rows somebody waits for
@@ -243,12 +247,14 @@ class Acquisition:
             "dtype": self.dtype,
             "chunk": self.chunk,
             "encoding": self.encoding,
+            "columns": self.columns,
             "series": self.request.series,
             "series_seen": self.series_seen,
             "series_id": self.series_id,
             "expected": self.expected,
             "announced": self.announced,
             "rows": self.rows,
+            "holes": self.holes.last(),
             "is_idle": self.is_idle,
             "counts": self.counts.as_dict(),
             "created_s": self.created_s,

@@ -159,6 +159,22 @@ def columns_in(group: h5py.Group) -> Columns:
     return Columns(sequence, timestamp, [Field(*field) for field in fields.items()])
 
 
+def own_paths(group: h5py.Group, taken: str | None = None) -> dict[str, str]:
+    """Return where in the file the columns are that every file has.
+
+    Args:
+        group: Of the detector.
+        taken: Given, those still to be made are told, too: all but one of that name.
+    """
+    path = (group.name or "").rstrip("/")
+    to_come = set() if taken is None else OWN.keys() - group.keys() - {taken}
+    return {
+        name: f"{path}/{name}"
+        for name in OWN
+        if name in to_come or _own_in(group, name) is not None
+    }
+
+
 def _own_in(group: h5py.Group, name: str) -> Column | None:
     dataset = Extendable.find(group, name)
     if dataset is None or dataset.row_shape or dataset.dtype.kind not in "iuf":

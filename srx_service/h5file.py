@@ -12,7 +12,7 @@ import h5py
 
 from srx_service import layout, making
 from srx_service.acquisitions import Acquisition
-from srx_service.columns import Columns, columns_in, make_columns
+from srx_service.columns import Columns, columns_in, make_columns, own_paths
 from srx_service.errors import WriteError
 from srx_service.fitting import Layout, name_of, unusable
 from srx_service.logs import Logs
@@ -91,6 +91,12 @@ class AcquisitionFile:
             return
         version = self._options.version
         self._has_header = making.prepare(file, self._acquisition, version)
+        own_name = layout.split(self._dataset)[1]
+        self._acquisition.columns = own_paths(self._group, own_name)
+
+    @property
+    def _group(self) -> h5py.Group:
+        return layout.group_of(self._storage.file, self._dataset)
 
     def _use(self, dataset: h5py.Dataset, there: Layout) -> None:
         """Let frames go into a dataset, and readers see them."""
@@ -101,6 +107,7 @@ class AcquisitionFile:
         acquisition.dtype = name_of(there.dtype)
         acquisition.chunk = there.chunk
         acquisition.encoding = there.encoding
+        acquisition.columns = own_paths(self._group)
         if not self._storage.begin_swmr():
             acquisition.note = (
                 f"{self.path} was made by an older HDF5 and cannot be read while it is "
@@ -118,8 +125,7 @@ class AcquisitionFile:
             return
         with told("cannot write the header to", self.path):
             file = self._storage.file
-            group = layout.group_of(file, self._dataset)
-            layout.save_header(group, start, layout.split(self._dataset)[1])
+            layout.save_header(self._group, start, layout.split(self._dataset)[1])
             self._has_header = bool(start.metadata or start.tables or start.appendix)
             file.flush()
 
@@ -133,7 +139,7 @@ class AcquisitionFile:
             else:
                 self._must_agree(image, self._pixels.layout)
             self._logs.add_counts()
-            columns = columns_in(layout.group_of(file, name))
+            columns = columns_in(self._group)
             columns.truncate(self.base)
         self._columns, self.is_dirty = columns, True
         early, self._early = self._early, []
@@ -259,7 +265,7 @@ class AcquisitionFile:
 
     def _finish_empty(self) -> None:
         if self._pixels is None:
-            make_columns(layout.group_of(self._storage.file, self._dataset), None)
+            make_columns(self._group, None)
         if not self._is_refused:
             self._logs.add_counts()
 

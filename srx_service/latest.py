@@ -1,9 +1,11 @@
 """The last image: kept as it came, decoded only when somebody looks."""
 
+import copy
 import io
+import math
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -20,6 +22,15 @@ CACHED = 8
 _View = TypeVar("_View")
 
 
+class _Shown(NamedTuple):
+    """An image and what belongs to it."""
+
+    serial: int
+    start: Start | None
+    image: Image
+    row: tuple[str, int] | None
+
+
 class Latest:
     """The last image.
 
@@ -30,16 +41,27 @@ class Latest:
     def __init__(self) -> None:
         self.downsample = 1
         """Pixels along each axis that become one for those who do not ask otherwise."""
-        self._shown: tuple[int, Start | None, Image] | None = None
+        self._shown: _Shown | None = None
         self._views: dict[Any, Any] = {}
         self._lock = threading.Lock()
 
     # -- the line's side ---------------------------------------------------------------
 
-    def put(self, start: Start | None, image: Image) -> None:
-        """Show an image from now on; one without pixels changes nothing."""
+    def put(
+        self,
+        start: Start | None,
+        image: Image,
+        row: tuple[str, int] | None = None,
+    ) -> None:
+        """Show an image from now on; one without pixels changes nothing.
+
+        Args:
+            start: The header in force.
+            image: As it came.
+            row: The acquisition and the row of it that it is to be written to.
+        """
         if image.encoding != NO_PIXELS:
-            self._shown = (self.serial + 1, start, image)
+            self._shown = _Shown(self.serial + 1, start, image, row)
             self._views = {}
 
     # -- who looks ---------------------------------------------------------------------
@@ -47,20 +69,36 @@ class Latest:
     @property
     def serial(self) -> int:
         """Images shown so far."""
-        return self._shown[0] if self._shown else 0
+        return self._shown.serial if self._shown else 0
 
     def header(self) -> dict[str, Any]:
-        """Return what is known of the image; {} before the first."""
+        """Return what is known of the image; {} before the first.
+
+        Of one that takes a row, `acquisition` and `row` tell which.
+        """
         if self._shown is None:
             return {}
-        _, start, image = self._shown
-        return {"series": image.series, **_header(start, image)}
+        _, start, image, row = self._shown
+        header = {"series": image.series, **_header(start, image)}
+        if row is not None:
+            header["acquisition"], header["row"] = row
+        return header
+
+    def total(self) -> dict[str, Any]:
+        """Return the header, and the sum of the pixels; raises as `array` does."""
+        still = copy.copy(self)  # keeps its image, whatever comes
+        serial, image, _ = still._look(1)  # noqa: SLF001
+        counts = still._view(  # noqa: SLF001
+            (serial, "total"), lambda: picture.total(_array(image, 1))
+        )
+        is_number = math.isfinite(counts)
+        return still.header() | {"total_counts": counts if is_number else None}
 
     def parts(self) -> list[Any]:
         """Return what the predecessor's GET /last_frame has in its pickle."""
         if self._shown is None:
             return [{}, b""]
-        _, start, image = self._shown
+        _, start, image, _ = self._shown
         header = _header(start, image)
         if self.downsample > 1 and _is_plain(image):
             plain = picture.block_mean(codecs.decode(image), self.downsample)
@@ -131,7 +169,7 @@ class Latest:
         if self._shown is None:
             raise LookupError("no image has come yet")
         step = self.downsample if downsample is None else downsample
-        return self._shown[0], self._shown[2], step
+        return self._shown.serial, self._shown.image, step
 
     def _view(self, key: Any, make: Callable[[], _View]) -> _View:  # noqa: ANN401
         """Return a view, made once however many look; one is made at a time."""

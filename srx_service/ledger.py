@@ -5,21 +5,13 @@ the storage fails in the midst of a batch.
 """
 
 import logging
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from srx_service.acquisitions import COUNTS, Acquisition
-from srx_service.orders import Holes, LossReason, Rewind, Rows, Tally
+from srx_service.orders import Holes, Rewind, Rows, Tally
 from srx_service.pixels import Rejected
 
 logger = logging.getLogger(__name__)
-
-
-class _Hole(NamedTuple):
-    """Empty rows, from `row` to before `stop`."""
-
-    row: int
-    stop: int
-    reason: LossReason
 
 
 class Ledger:
@@ -30,8 +22,6 @@ class Ledger:
         self._counts = acquisition.counts
         self._unflushed = 0
         self._lost_as: Literal["unsaved", "rejected"] = "unsaved"
-        self._holes: list[_Hole] = []
-        """Rows that are empty, for a rewind."""
 
     def refuse(self) -> None:
         """From here on images are rejected: they may not go into the file."""
@@ -63,7 +53,7 @@ class Ledger:
             logger.warning(text, self.acquisition.id, frame, cause)
         self._counts.rejected += len(rejected)
         for index, _ in rejected:
-            self._note_hole(order.row + index, 1, "rejected")
+            self.acquisition.holes.add(order.row + index, 1, "rejected")
 
     def missed(self, order: Holes) -> None:
         """Count places that no image came for, or one that could not be read."""
@@ -72,16 +62,7 @@ class Ledger:
         else:
             self._counts.rejected += order.count
         if order.row is not None:
-            self._note_hole(order.row, order.count, order.reason)
-
-    def _note_hole(self, row: int, count: int, reason: LossReason) -> None:
-        if self.acquisition.origin == "stream":  # these are never rewound
-            return
-        last = self._holes[-1] if self._holes else None
-        if last is not None and last.stop == row and last.reason == reason:
-            self._holes[-1] = _Hole(last.row, row + count, reason)
-        else:
-            self._holes.append(_Hole(row, row + count, reason))
+            self.acquisition.holes.add(order.row, order.count, order.reason)
 
     def left_empty(self, order: Holes) -> None:
         """Note that the rows of a loss are in the file."""
@@ -113,7 +94,8 @@ class Ledger:
         counts.missing -= order.missing
         counts.rejected -= order.rejected
         counts.discarded -= order.discarded
-        missing, rejected = self._cut_holes(order.row)
+        gone = self.acquisition.holes.cut(order.row)
+        missing, rejected = gone["missing"], gone["rejected"]
         counts.missing -= missing
         counts.rejected -= rejected
         rows = max(0, self.acquisition.rows_written - order.row)
@@ -126,17 +108,6 @@ class Ledger:
             counts.rewound += returned
         self.acquisition.rows_written -= rows
         self.acquisition.rows = min(self.acquisition.rows, order.row)
-
-    def _cut_holes(self, row: int) -> tuple[int, int]:
-        """Forget the holes from a row on; return how many, by reason."""
-        gone = {"missing": 0, "rejected": 0}
-        while self._holes and self._holes[-1].stop > row:
-            hole = self._holes.pop()
-            first = max(hole.row, row)
-            gone[hole.reason] += hole.stop - first
-            if first > hole.row:
-                self._holes.append(hole._replace(stop=first))
-        return gone["missing"], gone["rejected"]
 
     def settle(self) -> None:
         """Count the tail that never came."""

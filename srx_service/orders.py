@@ -10,9 +10,8 @@ from typing import Any, Literal
 import msgspec
 
 from srx_service.acquisitions import Acquisition, State
+from srx_service.holes import LossReason
 from srx_service.messages import Image, Start
-
-LossReason = Literal["missing", "rejected"]
 
 
 class Create(msgspec.Struct):
@@ -106,3 +105,13 @@ class Batch(msgspec.Struct):
     """The last image seen, whatever became of it."""
     live_start: Start | None
     size_bytes: int
+
+    @property
+    def live_row(self) -> tuple[str, int] | None:
+        """The acquisition and row of `live`; None where it takes no row."""
+        for order in reversed(self.orders):
+            if type(order) is Rows:
+                is_live = order.images[-1] is self.live
+                last = order.row + len(order.images) - 1
+                return (order.acquisition.id, last) if is_live else None
+        return None

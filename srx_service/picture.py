@@ -17,6 +17,8 @@ PERCENTILES = (1.0, 99.8)
 """What is black and what is white, unless told: not a few hot pixels."""
 DECADES = 1000.0
 """Range of a logarithmic scale where pixels are no counts."""
+IN_CACHE = 65536
+"""Pixels that are summed at a time: their sum takes a third of the time so."""
 MASK_LEVEL = 255
 MASK_COLOUR = (38, 46, 92)
 """Dark blue, which no grey is."""
@@ -45,6 +47,25 @@ def nothing(dtype: np.dtype) -> float:
     if dtype.kind == "u":
         return int(np.iinfo(dtype).max)
     return -1 if dtype.kind == "i" else math.nan
+
+
+def total(pixels: np.ndarray) -> int | float:
+    """Return the sum of the pixels that count, exact where they have 32 bits at most.
+
+    Several channels are summed, too.
+    """
+    flat = pixels.reshape(-1)
+    blocks = (flat[k : k + IN_CACHE] for k in range(0, flat.size, IN_CACHE))
+    with np.errstate(over="ignore"):
+        return sum(map(_block_total, blocks))
+
+
+def _block_total(pixels: np.ndarray) -> int | float:
+    mask = masked(pixels)
+    if pixels.dtype.kind == "f" or pixels.dtype.itemsize > 4:
+        return pixels.sum(dtype=np.float64, where=~mask).item()
+    # Twice as fast as to leave them out, and most blocks have none.
+    return int(pixels.sum(dtype=np.int64)) - int(pixels[mask].sum(dtype=np.int64))
 
 
 def block_mean(

@@ -147,13 +147,14 @@ class Service:
 
     def _hand_on(self, batch: Batch) -> None:
         """Where the line forks; called by one thread at a time, in order."""
+        if batch.live is not None:
+            # First: who learns that a row is durable finds its image here.
+            self.latest.put(batch.live_start, batch.live, batch.live_row)
         if batch.orders:
             has_rows = Rows in map(type, batch.orders)
             self._writer.put(batch.orders, batch.size_bytes if has_rows else 0)
         if batch.messages:
             self._forwarder.put(batch.messages, batch.size_bytes)
-        if batch.live is not None:
-            self.latest.put(batch.live_start, batch.live)
 
     def _is_full(self, is_held: bool) -> str | None:
         """Return why reading is to be held: a queue is full, or still too full."""

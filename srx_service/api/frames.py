@@ -47,19 +47,24 @@ def no_frame() -> RequestError:
 
 
 _Kind = TypeVar("_Kind", bound=Response)
+_Seen = TypeVar("_Seen")
 
 
 async def _rendered(
     kind: type[_Kind], latest: Latest, render: Callable[[], bytes]
 ) -> _Kind:
+    content = await _seen(latest, render)
+    return kind(content, headers={"Cache-Control": "no-store"})
+
+
+async def _seen(latest: Latest, look: Callable[[], _Seen]) -> _Seen:
     if not latest.serial:
         raise no_frame()
     try:
-        content = await asyncio.to_thread(render)
+        return await asyncio.to_thread(look)
     except ProtocolError as error:
         text = f"the last frame cannot be shown: {error}"
         raise RequestError(502, "undecodable frame", text) from error
-    return kind(content, headers={"Cache-Control": "no-store"})
 
 
 @router.get("/last_frame.png", response_class=PngResponse, name="last_frame_png")
@@ -99,8 +104,13 @@ async def npy(latest: TheLatest, downsample: Downsample = None) -> NpyResponse:
 
 
 @router.get("/api/v1/frame/latest", name="latest_header")
-async def header(latest: TheLatest) -> dict[str, Any]:
-    """Return the last frame's header; bytes in it are told in base64."""
-    if not (told := latest.header()):
+async def header(latest: TheLatest, total: bool = False) -> dict[str, Any]:
+    """Return the last frame's header; bytes in it are told in base64.
+
+    Of a frame that takes a row it tells which, in `acquisition` and `row`. With `total`
+    it is decoded, and `total_counts` is the sum of its pixels without masked ones.
+    """
+    told = await _seen(latest, latest.total) if total else latest.header()
+    if not told:
         raise no_frame()
     return msgspec.to_builtins(told)

@@ -138,6 +138,9 @@ class Acquisition(Model):
     """Of the dataset, frames first: [1, 2162, 2068]."""
     encoding: str | None
     """How the chunks hold the pixels: none, bslz4, lz4."""
+    columns: dict[str, str]
+    """Where in the file each frame's `timestamp` (POSIX seconds at which it came) and
+    `sequence_number` (the detector's) stand; one row a frame."""
     series: int | Literal["open"]
     """How many series it takes; open: until it is stopped."""
     series_seen: int
@@ -149,6 +152,9 @@ class Acquisition(Model):
     """Frames the detector may send, as its header said: an upper bound."""
     rows: int
     """Durable rows, filled holes included: what a reader may read now."""
+    holes: list[int]
+    """Rows that hold no frame, because it never came or was rejected: the last 100, in
+    order."""
     is_idle: bool
     """True while no series is open and every row is durable."""
     counts: Counts

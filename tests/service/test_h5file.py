@@ -52,6 +52,30 @@ def test_frames_are_at_the_dataset_and_at_entry_data_data(desk):
 
 
 @pytest.mark.parametrize(
+    ("dataset", "columns"),
+    [
+        (DATASET, ["sequence_number", "timestamp"]),
+        ("/data", ["sequence_number", "timestamp"]),
+        (f"{GROUP}/timestamp", ["sequence_number"]),
+        ("/entry/acquisition/metadata/data", ["sequence_number"]),
+    ],
+)
+def test_the_columns_are_told_from_the_beginning(desk, dataset, columns):
+    request = {"metadata": {"timestamp": "the user's"}}
+    made = desk.begin(acquisition(desk.file, dataset=dataset, **request))
+    told = made.columns
+    assert sorted(told) == columns
+    desk.write(made, *images(0, 1, extras={"timestamp": 7}))
+    desk.end(made)
+    assert made.columns == told
+    assert all(len(read(desk.file, path)) == 2 for path in told.values())
+
+
+def test_an_acquisition_without_a_file_has_no_columns():
+    assert acquisition(None, series=1).as_dict()["columns"] == {}
+
+
+@pytest.mark.parametrize(
     "dataset",
     ["/entry/data/data", "/entry/data", "/data", "/entry/measurement/Pilatus/data"],
 )
@@ -438,6 +462,7 @@ def test_the_predecessors_file_is_appended_to_and_gets_no_columns(desk, old):
         *images(0, 1, encoding=old, extras={"q": 1}), start=Start(metadata={"new": 1})
     )
     assert (made.state, made.rows) == ("done", 2)
+    assert made.columns == {"sequence_number": f"{GROUP}/sequence_number"}
     assert "made by an older HDF5" in made.note
     assert np.array_equal(read(desk.file), expect(0, 1, 0, 1))
     assert read(desk.file, f"{GROUP}/sequence_number").tolist() == [0, 1, 0, 1]

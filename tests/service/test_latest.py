@@ -159,6 +159,48 @@ def test_pictures_have_the_size_of_the_array(kind, scale):
         assert read.size == (2, 2)
 
 
+def test_the_row_it_takes_is_told():
+    latest = Latest()
+    latest.put(None, image(), ("a1", 7))
+    assert (latest.header()["acquisition"], latest.header()["row"]) == ("a1", 7)
+    latest.put(None, image())
+    assert "row" not in latest.header()
+
+
+@pytest.mark.parametrize(
+    ("pixels", "total"),
+    [
+        (PIXELS, 66),
+        (np.array([[1, 2**16 - 1], [2**16 - 2, 5]], "uint16"), 6),
+        (np.array([[1, -1], [-2, 5]], "int32"), 6),
+        (np.array([[1.5, np.nan], [np.inf, 5]], "float32"), 6.5),
+        (np.full((3, 4, 5), 2**32 - 3, "uint32"), 60 * (2**32 - 3)),
+        (np.full((2, 2), 1e308), None),
+        (np.full((2, 2), 255, "uint8"), 0),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["none", "bslz4"])
+def test_the_total_is_of_the_pixels_that_count(pixels, total, encoding):
+    told = showing(image(pixels, encoding)).total()
+    assert (told["frame"], told["total_counts"]) == (7, total)
+    json.dumps(told, allow_nan=False)
+
+
+def test_an_image_that_cannot_be_decoded_has_no_total():
+    with pytest.raises(ProtocolError, match="undecodable pixels"):
+        showing(image(blobs=(b"short",))).total()
+
+
+def test_a_total_is_made_once(monkeypatch):
+    latest, decoded = showing(image()), []
+    decode = module.codecs.decode
+    monkeypatch.setattr(
+        module.codecs, "decode", lambda i: decoded.append(i) or decode(i)
+    )
+    assert latest.total() == latest.total()
+    assert len(decoded) == 1
+
+
 def test_an_image_is_decoded_once_however_many_look(monkeypatch):
     latest, decoded = showing(image(), image()), []
     decode = module.codecs.decode
@@ -190,4 +232,4 @@ def test_put_keeps_the_image_and_does_nothing_else(monkeypatch):
     monkeypatch.setattr(module.codecs, "decode", None)
     shown = image()
     latest = showing(shown)
-    assert latest._shown[2] is shown
+    assert latest._shown.image is shown

@@ -113,13 +113,16 @@ def test_what_took_no_row_is_taken_back_as_told(made, ledger):
     assert counted(made) == {"received": 3, "rewound": 3}
 
 
-def test_losses_take_little_memory(made, ledger):
-    for row in range(1000):
-        ledger.wrote(rows(made, row, 1), 1, [(0, "is odd")])
-    assert len(ledger._holes) == 1
+def test_the_rows_without_a_frame_are_told_until_they_are_taken_back(made, ledger):
+    ledger.wrote(rows(made, 0, 3), 3, [(1, "is odd")])
+    ledger.missed(Holes(made, 3, 2, "missing"))
+    made.rows_written = 5
+    assert made.as_dict()["holes"] == [1, 3, 4]
+    ledger.durable()
+    ledger.taken_back(Rewind(made, 4))
+    assert made.as_dict()["holes"] == [1, 3]
 
 
-def test_losses_of_a_stream_are_not_kept_as_it_is_never_rewound(tmp_path):
-    ledger = Ledger(acquisition(tmp_path / "a.h5"))
-    ledger.missed(Holes(ledger.acquisition, 0, 5, "missing"))
-    assert ledger._holes == []
+def test_frames_that_took_no_row_leave_no_hole(made, ledger):
+    ledger.missed(Holes(made, None, 5, "missing"))
+    assert made.as_dict()["holes"] == []

@@ -22,12 +22,14 @@ ACQUISITION = {
     "dtype": "uint16",
     "chunk": None,
     "encoding": None,
+    "columns": {},
     "series": 1,
     "series_seen": 0,
     "series_id": None,
     "expected": None,
     "announced": None,
     "rows": 0,
+    "holes": [],
     "is_idle": True,
     "counts": dict.fromkeys(COUNTS, 0),
     "created_s": 1.0,
@@ -121,6 +123,9 @@ class FakeLatest:
         if self.shown is None:
             return {}
         return {"frame": self.serial, "shape": list(self.shown.shape), "hash": b"\0"}
+
+    def total(self):
+        return self.header() | {"total_counts": self.array().sum().item()}
 
     def parts(self):
         return [self.header(), b"" if self.shown is None else self.shown]

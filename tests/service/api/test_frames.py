@@ -54,7 +54,14 @@ def test_the_header_of_the_last_frame_is_json(ask, latest):
     assert answer.json() == {"frame": 1, "shape": [4, 6], "hash": "AA=="}
 
 
-@pytest.mark.parametrize("kind", ["", ".png", ".jpg", ".npy"])
+def test_the_sum_of_its_pixels_is_told_when_asked_for(ask, latest):
+    latest.show(PIXELS)
+    answer = ask("GET", f"{LATEST}?total=true").json()
+    assert (answer["frame"], answer["total_counts"]) == (1, PIXELS.sum())
+    assert "total_counts" not in ask("GET", LATEST).json()
+
+
+@pytest.mark.parametrize("kind", ["", "?total=true", ".png", ".jpg", ".npy"])
 def test_before_the_first_frame_there_is_none_to_show(ask, kind):
     answer = ask("GET", LATEST + kind)
     assert (answer.status_code, answer.json()["title"]) == (404, "no frame yet")

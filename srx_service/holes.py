@@ -1,0 +1,57 @@
+"""Rows that hold no frame: which they are, and why; kept in spans, not one by one."""
+
+from typing import Literal, NamedTuple
+
+LossReason = Literal["missing", "rejected"]
+TOLD = 100
+"""Rows that are told of an acquisition, the last of them."""
+
+
+class _Span(NamedTuple):
+    """Empty rows, from `row` to before `stop`."""
+
+    row: int
+    stop: int
+    reason: LossReason
+
+
+class EmptyRows:
+    """The holes of one acquisition. The writer's thread changes it, any thread looks.
+
+    Args:
+        rewinds: False: rows are never taken back, and only the last need be known.
+    """
+
+    def __init__(self, *, rewinds: bool) -> None:
+        self._rewinds = rewinds
+        self._spans: list[_Span] = []
+
+    def add(self, row: int, count: int, reason: LossReason) -> None:
+        """Note rows that stay empty; they come in order."""
+        spans = self._spans
+        if spans and spans[-1].stop == row and spans[-1].reason == reason:
+            spans[-1] = spans[-1]._replace(stop=row + count)
+        else:
+            spans.append(_Span(row, row + count, reason))
+        if len(spans) > TOLD and not self._rewinds:
+            del spans[0]
+
+    def cut(self, row: int) -> dict[LossReason, int]:
+        """Forget the rows from a row on; return how many they were, by reason."""
+        gone: dict[LossReason, int] = {"missing": 0, "rejected": 0}
+        while self._spans and self._spans[-1].stop > row:
+            span = self._spans.pop()
+            first = max(span.row, row)
+            gone[span.reason] += span.stop - first
+            if first > span.row:
+                self._spans.append(span._replace(stop=first))
+        return gone
+
+    def last(self) -> list[int]:
+        """Return the last of them, in order, TOLD at most."""
+        rows: list[int] = []
+        for span in reversed(self._spans[-TOLD:]):
+            rows[:0] = range(span.row, span.stop)[-(TOLD - len(rows)) :]
+            if len(rows) >= TOLD:
+                break
+        return rows
