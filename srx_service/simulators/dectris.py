@@ -8,10 +8,19 @@ rows and 7 columns between them.
 import argparse
 from typing import NamedTuple
 
-from srx_service.simulators import eiger_cbor
+from srx_service.errors import ConfigError
+from srx_service.simulators import answers
+from srx_service.simulators.answers import BadAnswers
 from srx_service.simulators.control import add_arguments, run
 from srx_service.simulators.eiger import EIGER_1M, EigerSimulator
-from srx_service.simulators.simplon import FORMATS, Shape, Value
+from srx_service.simulators.parameters import (
+    API_VERSION,
+    API_VERSIONS,
+    FORMATS,
+    MAX_THRESHOLDS,
+    Shape,
+    Value,
+)
 
 DTYPES = ("uint8", "uint16", "uint32")
 PILATUS4_PIXEL_M = 150e-6
@@ -65,7 +74,7 @@ def _parser(model: Model) -> argparse.ArgumentParser:
         description="A DECTRIS control unit: SIMPLON REST and stream v1 or v2.",
     )
     add_arguments(parser, shape=",".join(map(str, model.shape)))
-    add, most = parser.add_argument, eiger_cbor.MAX_THRESHOLDS
+    add = parser.add_argument
     add("--dtype", choices=DTYPES, help="default: by exposure time")
     add("--power-on", action="store_true", help="begin in state na, to be initialized")
     add(
@@ -75,7 +84,17 @@ def _parser(model: Model) -> argparse.ArgumentParser:
         dest="stream_format",
         help="of the stream: legacy (v1) or cbor (v2)",
     )
-    counts = range(1, most + 1)
+    counts = range(1, MAX_THRESHOLDS + 1)
     add("--thresholds", type=int, choices=counts, default=1, help="with cbor")
     add("--difference", action="store_true", help="one channel more, with cbor")
+    add("--api", choices=API_VERSIONS, default=API_VERSION, dest="api_version")
+    add("--fail-at", type=int, metavar="K", help="state error before frame K")
+    add("--answers", type=_bad_answers, help=f"that go wrong: {answers.ALLOWED}")
     return parser
+
+
+def _bad_answers(text: str) -> BadAnswers:
+    try:
+        return BadAnswers(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

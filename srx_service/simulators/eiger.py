@@ -14,26 +14,25 @@ Commands and states as the SIMPLON API reference 1.8 has them:
 
 import threading
 from collections.abc import Iterator
-from typing import Annotated, Self, Unpack, cast
-
-import msgspec
+from typing import Self, Unpack
 
 from srx_service.errors import RequestError
 from srx_service.messages import End, Message, Start
-from srx_service.protocols import dectris_stream1
-from srx_service.protocols.dectris_stream1 import HeaderDetail
-from srx_service.simulators import eiger_cbor, eiger_messages, simplon_rest
+from srx_service.simulators import eiger_messages, simplon_rest
+from srx_service.simulators.answers import BadAnswers
 from srx_service.simulators.control import Ports
 from srx_service.simulators.faults import Died
-from srx_service.simulators.simplon import (
-    DetectorConfig,
+from srx_service.simulators.parameters import (
+    API_VERSION,
+    OLD_API_VERSION,
     Value,
     stream_parameters,
+    threshold_parameters,
 )
+from srx_service.simulators.simplon import DetectorConfig, exposure_of
 from srx_service.simulators.stream import Sending, StreamOptions
 
 EIGER_1M = (1065, 1030)
-Exposure = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 
 
 class EigerSimulator:
@@ -49,9 +48,12 @@ class EigerSimulator:
         is_initialized: False: begins in state `na`, as after power-on.
         stream_format: "legacy" (stream v1) or "cbor" (v2), until `stream/config/format`
             is set.
-        thresholds: Channels of each image in stream v2; v1 has but the first.
-        difference: One channel more in stream v2.
+        thresholds: Enabled at first: channels of an image in stream v2; v1 has one.
+        difference: Enabled at first, one channel more.
         fixed: Values of `detector/config` that another model has otherwise.
+        api_version: "1.6.0" knows neither the key `format` nor further thresholds.
+        fail_at: Before this frame of a series it comes into state `error`.
+        answers: Those that go wrong.
         stream: `faults`, `high_water`, `send_timeout_s`.
     """
 
@@ -71,15 +73,25 @@ class EigerSimulator:
         thresholds: int = 1,
         difference: bool = False,
         fixed: dict[str, Value] | None = None,
+        api_version: str = API_VERSION,
+        fail_at: int | None = None,
+        answers: BadAnswers | None = None,
         **stream: Unpack[StreamOptions],
     ) -> None:
         self.state = "idle" if is_initialized else "na"
         self.series = 0
         self.seed = seed
-        self.config = DetectorConfig(shape, dtype, wide_above_s)
-        self.config.fix(fixed or {})
-        self.stream_config = stream_parameters(stream_format)
-        self.channels = eiger_cbor.channels_of(thresholds, difference)
+        self.api_version = api_version
+        is_old = api_version == OLD_API_VERSION
+        more = {} if is_old else threshold_parameters(thresholds, difference)
+        self.config = DetectorConfig(shape, dtype, wide_above_s, more)
+        self.config.fix({"software_version": api_version, **(fixed or {})})
+        self.stream_config = stream_parameters("legacy" if is_old else stream_format)
+        if is_old:
+            del self.stream_config["format"]
+        self.errors: list[str] = []
+        """What `detector/status/error` says."""
+        self.answers = answers or BadAnswers()
         app = simplon_rest.create_app(self)
         self.ports = Ports(app, host, control_port, stream_port, seed, **stream)
         self.stream_port = self.ports.stream.port
@@ -87,6 +99,7 @@ class EigerSimulator:
         self.url = self.ports.url
         self.endpoint = self.ports.endpoint
         self._rate = rate
+        self._fail_at = fail_at
         self._exposing = threading.Lock()
         self._is_cancelled = False
         self._halt = threading.Event()
@@ -116,6 +129,11 @@ class EigerSimulator:
     def dropped(self) -> int:
         """Images that nobody took."""
         return self.ports.stream.dropped
+
+    @property
+    def channels(self) -> dict[str, float]:
+        """Channels of an image in stream v2, by name, with their energies."""
+        return self.config.channels()
 
     def command(self, name: str, value: object = None) -> dict[str, int] | None:
         """Do what a PUT to `detector/command/<name>` does; may block while exposing.
@@ -167,11 +185,13 @@ class EigerSimulator:
         with self._exposing:
             if self.state == "ready":
                 self._end()
-            self.state = "idle"
+            self.state, self.errors = "idle", []
 
     def _arm(self) -> dict[str, int]:
         with self._exposing:
             self._require("arm", "idle")
+            if self._is_cbor and not self.channels:
+                raise RequestError(400, "not allowed", "no threshold is enabled")
             self.series += 1
             self._frames_sent = 0
             self._triggers_left = self.config.count("ntrigger")
@@ -188,7 +208,7 @@ class EigerSimulator:
         self._require("trigger", "ready")
         self._require_mode("trigger", "ints", "inte")
         takes_time = self.config.text("trigger_mode") == "inte"
-        self._expose(_seconds(value) if takes_time else None)
+        self._expose(exposure_of(value) if takes_time else None)
 
     def _expose(self, exposure_s: float | None) -> None:
         if not self._exposing.acquire(blocking=False):
@@ -197,6 +217,9 @@ class EigerSimulator:
             self._require("trigger", "ready")
             self.state = "acquire"
             self._send_images(exposure_s)
+            if self.errors:
+                self.state = "error"
+                raise RequestError(500, "failed", self.errors[0])
             self._triggers_left -= 1
             self.state = "ready"
             if self._triggers_left == 0 and not self._is_cancelled:
@@ -230,6 +253,9 @@ class EigerSimulator:
         for _ in range(self.config.images_per_trigger):
             if self._is_cancelled:
                 return
+            if self._frames_sent == self._fail_at:
+                self.errors = ["the simulator was told to fail"]
+                return
             yield self._frames_sent
             self._frames_sent += 1
 
@@ -261,26 +287,10 @@ class EigerSimulator:
 
     @property
     def _is_cbor(self) -> bool:
-        return self._stream_text("format") == "cbor"
+        return eiger_messages.is_cbor(self.stream_config)
 
     def _sending(self, message: Message) -> Sending:
-        detail = cast(HeaderDetail, self._stream_text("header_detail"))
-        if self._is_cbor:
-            with_tables = detail == "all"
-            parts = eiger_cbor.parts(message, self.channels, with_tables=with_tables)
-        else:
-            parts = dectris_stream1.encode(message, header_detail=detail)
-        return [(0, parts)]
+        return eiger_messages.sending(message, self.stream_config, self.channels)
 
     def _stream_text(self, key: str) -> str:
         return str(self.stream_config[key].value)
-
-
-def _seconds(value: object) -> float | None:
-    if value is None:
-        return None
-    try:
-        return msgspec.convert(value, Exposure)
-    except msgspec.ValidationError:
-        text = f"trigger takes the exposure in seconds, not {value!r}"
-        raise RequestError(400, "bad value", text) from None

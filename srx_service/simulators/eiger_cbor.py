@@ -3,7 +3,7 @@
 import datetime
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,13 +11,11 @@ from msgspec.structs import replace
 
 from srx_service.messages import Buffer, End, Image, Message, Start, extras_of
 from srx_service.protocols import dectris_stream2
-from srx_service.simulators.simplon import AXES
+from srx_service.simulators.parameters import AXES
 
 TICKS = 50_000_000
 """A second in the times of images, as recorded from an EIGER 1M."""
 NS_PER_TICK = 1_000_000_000 // TICKS
-MAX_THRESHOLDS = 4
-"""What a PILATUS4 has; an EIGER2 has two."""
 LOOKUP_LENGTH = 65536
 
 RENAMED = {
@@ -46,20 +44,14 @@ RENAMED = {
 """Keys of the configuration to those of a start."""
 
 
-def channels_of(thresholds: int, difference: bool) -> tuple[str, ...]:
-    """Return the names of the channels, as the images hold them."""
-    names = [f"threshold_{k + 1}" for k in range(thresholds)]
-    return (*names, "difference") if difference else tuple(names)
-
-
 def parts(
-    message: Message, channels: Sequence[str], *, with_tables: bool
+    message: Message, channels: Mapping[str, float], *, with_tables: bool
 ) -> list[Buffer]:
     """Return what is sent for a message as stream v1 has it.
 
     Args:
         message: An image has one blob for each channel.
-        channels: By name.
+        channels: By name, with their energies.
         with_tables: Of a Start: header_detail is "all".
     """
     match message:
@@ -73,7 +65,7 @@ def parts(
     return dectris_stream2.encode(message, with_tables=with_tables)
 
 
-def _start(start: Start, channels: Sequence[str]) -> Start:
+def _start(start: Start, channels: Mapping[str, float]) -> Start:
     config = start.metadata or {}
     metadata: dict[str, Any] = {RENAMED[k]: config[k] for k in RENAMED if k in config}
     metadata |= {
@@ -83,9 +75,7 @@ def _start(start: Start, channels: Sequence[str]) -> Start:
         "image_dtype": f"uint{config['bit_depth_image']}",
         "number_of_images": start.announced,
         "threshold_energy": {
-            name: config["threshold_energy"] * (1 + k / 2)
-            for k, name in enumerate(channels)
-            if name != "difference"
+            name: energy for name, energy in channels.items() if name != "difference"
         },
     }
     return replace(start, metadata=metadata, tables=_tables(start.tables, channels))
@@ -96,7 +86,7 @@ def _axis(config: dict[str, Any], axis: str) -> dict[str, float]:
 
 
 def _tables(
-    tables: dict[str, np.ndarray], channels: Sequence[str]
+    tables: dict[str, np.ndarray], channels: Collection[str]
 ) -> dict[str, np.ndarray]:
     found = {"countrate_table": np.arange(LOOKUP_LENGTH, dtype=np.uint32)}
     for name in ("flatfield", "pixel_mask"):

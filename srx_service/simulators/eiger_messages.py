@@ -1,12 +1,17 @@
 """What a simulated EIGER says in its stream: the header and the images of a series."""
 
 import time
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
-from srx_service.messages import Image, Start
-from srx_service.simulators import pictures
+from srx_service.messages import Image, Message, Start
+from srx_service.protocols import dectris_stream1
+from srx_service.protocols.dectris_stream1 import HeaderDetail
+from srx_service.simulators import eiger_cbor, pictures
+from srx_service.simulators.parameters import Parameter
 from srx_service.simulators.pictures import Compression
 from srx_service.simulators.simplon import DetectorConfig
+from srx_service.simulators.stream import Sending
 
 COMPRESSIONS: dict[str, Compression] = {
     "bslz4": "bslz4",
@@ -72,3 +77,24 @@ def image(
         ),
         extras=extras,
     )
+
+
+def is_cbor(stream: Mapping[str, Parameter]) -> bool:
+    """Return True when `stream/config` says stream v2."""
+    return "format" in stream and stream["format"].value == "cbor"
+
+
+def sending(
+    message: Message, stream: Mapping[str, Parameter], channels: Mapping[str, float]
+) -> Sending:
+    """Return what is sent for a message.
+
+    Args:
+        message: As stream v1 has it.
+        stream: What `stream/config` holds.
+        channels: Of stream v2, by name, with their energies.
+    """
+    detail = cast(HeaderDetail, stream["header_detail"].value)
+    if is_cbor(stream):
+        return [(0, eiger_cbor.parts(message, channels, with_tables=detail == "all"))]
+    return [(0, dectris_stream1.encode(message, header_detail=detail))]

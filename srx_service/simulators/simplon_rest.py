@@ -1,7 +1,8 @@
 """SIMPLON REST over a simulated control unit: the URLs, and what they read and change.
 
 Source: DECTRIS SIMPLON API reference 1.8. Beyond it, `PUT /simulator/pulse` with
-{"value": n} gives n pulses on the trigger input.
+{"value": n} gives n pulses on the trigger input, and `PUT /simulator/answers` with
+{"value": "lost@command/arm"} lets answers go wrong.
 """
 
 import datetime
@@ -11,13 +12,10 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel
 
-from srx_service.errors import RequestError
-from srx_service.simulators.simplon import (
-    API_VERSION,
-    DetectorConfig,
-    Parameter,
-    darray,
-)
+from srx_service.errors import ConfigError, RequestError
+from srx_service.simulators.answers import BadAnswers, SpoilAnswers
+from srx_service.simulators.parameters import Parameter
+from srx_service.simulators.simplon import DetectorConfig, darray
 
 OTHER_MODULES = ("filewriter", "monitor")
 """Interfaces of a control unit that are switched off here."""
@@ -29,6 +27,9 @@ class ControlUnit(Protocol):
     config: DetectorConfig
     stream_config: dict[str, Parameter]
     state: str
+    errors: list[str]
+    api_version: str
+    answers: BadAnswers
 
     @property
     def dropped(self) -> int:
@@ -56,14 +57,18 @@ def _unit(request: Request) -> ControlUnit:
 
 Unit = Annotated[ControlUnit, Depends(_unit)]
 router = APIRouter()
+versioned = APIRouter()
+"""Below a module and a version."""
 
 
 def create_app(unit: ControlUnit) -> FastAPI:
     """Return the application that serves one control unit."""
-    app = FastAPI(title="SIMPLON, simulated", version=API_VERSION)
+    app = FastAPI(title="SIMPLON, simulated", version=unit.api_version)
     app.state.unit = unit
     app.include_router(router)
+    app.include_router(versioned, prefix=f"/{{module}}/api/{unit.api_version}")
     app.add_exception_handler(RequestError, _refuse)
+    app.add_middleware(SpoilAnswers, bad=unit.answers)
     return app
 
 
@@ -73,13 +78,13 @@ def _refuse(_request: Request, error: Exception) -> PlainTextResponse:
 
 
 @router.get("/{module}/api/version")
-def version(module: str) -> dict[str, Any]:
+def version(unit: Unit, module: str) -> dict[str, Any]:
     """Return the version that all other URLs hold."""
     _known_modules(module)
-    return Parameter(API_VERSION, "string").answer()
+    return Parameter(unit.api_version, "string").answer()
 
 
-@router.get(f"/{{module}}/api/{API_VERSION}/config/{{key:path}}")
+@versioned.get("/config/{key:path}")
 def get_config(unit: Unit, module: str, key: str) -> dict[str, Any]:
     """Return a parameter, or the names of all (`keys`)."""
     found = _config(unit, module)
@@ -90,7 +95,7 @@ def get_config(unit: Unit, module: str, key: str) -> dict[str, Any]:
     return _parameter(found, f"{module}/config", key).answer()
 
 
-@router.put(f"/{{module}}/api/{API_VERSION}/config/{{key:path}}")
+@versioned.put("/config/{key:path}")
 def put_config(unit: Unit, module: str, key: str, body: Body) -> list[str]:
     """Change a parameter; return the names of all that changed with it."""
     if module == "detector":
@@ -101,7 +106,7 @@ def put_config(unit: Unit, module: str, key: str, body: Body) -> list[str]:
     return [key]
 
 
-@router.get(f"/{{module}}/api/{API_VERSION}/status/{{key:path}}")
+@versioned.get("/status/{key:path}")
 def get_status(unit: Unit, module: str, key: str) -> dict[str, Any]:
     """Return a state, a list of errors, or a measured value."""
     _known_modules(module)
@@ -110,7 +115,7 @@ def get_status(unit: Unit, module: str, key: str) -> dict[str, Any]:
     return {**parameter.answer(), "time": now, "state": "normal"}
 
 
-@router.put(f"/{{module}}/api/{API_VERSION}/command/{{name}}")
+@versioned.put("/command/{name}")
 def put_command(
     unit: Unit, module: str, name: str, body: Body | None = None
 ) -> dict[str, int] | None:
@@ -130,6 +135,15 @@ def put_pulse(unit: Unit, body: Body | None = None) -> None:
     if type(count) is not int or not 0 < count <= 1_000_000:
         raise RequestError(400, "bad value", f"{count!r} is no number of pulses")
     unit.pulse(count)
+
+
+@router.put("/simulator/answers")
+def put_answers(unit: Unit, body: Body) -> None:
+    """Let answers go wrong that are still to come."""
+    try:
+        unit.answers.add(str(body.value))
+    except ConfigError as error:
+        raise RequestError(400, "bad value", str(error)) from None
 
 
 _ARRAYS = {"detector": ("pixel_mask", "flatfield")}
@@ -165,7 +179,7 @@ def _status(unit: ControlUnit, module: str, now: str) -> dict[str, Parameter]:
         return {"state": Parameter("disabled", "string")}
     return {
         "state": Parameter(state, "string"),
-        "error": Parameter([], "string[]"),
+        "error": Parameter(unit.errors, "string[]"),
         "time": Parameter(now, "date"),
         "board_000/th0_temp": Parameter(22.5, "float", unit="C"),
         "board_000/th0_humidity": Parameter(3.1, "float", unit="percent"),

@@ -39,11 +39,27 @@ def test_either_may_have_the_others_format(made):
     assert made("eiger", "--format", "cbor").stream_config["format"].value == "cbor"
     eiger = made("pilatus4", "--format", "legacy", "--shape", "60,50", "--difference")
     assert eiger.stream_config["format"].value == "legacy"
-    assert eiger.channels == ("threshold_1", "difference")
+    assert list(eiger.channels) == ["threshold_1", "difference"]
 
 
-@pytest.mark.parametrize("options", [["--format", "xml"], ["--thresholds", "5"]])
-def test_what_there_is_not_is_refused(made, options, capsys):
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--format", "xml"], "invalid choice"),
+        (["--thresholds", "5"], "invalid choice"),
+        (["--api", "2.0"], "invalid choice"),
+        (["--answers", "lost"], "lacks the path's end"),
+    ],
+)
+def test_what_there_is_not_is_refused(made, options, told, capsys):
     with pytest.raises(SystemExit):
         made("eiger", *options)
-    assert "invalid choice" in capsys.readouterr().err
+    assert told in capsys.readouterr().err
+
+
+def test_firmware_and_what_goes_wrong_are_options(made):
+    words = ["--api", "1.6.0", "--fail-at", "3", "--answers", "lost@command/arm"]
+    eiger = made("eiger", *words)
+    assert eiger.api_version == "1.6.0"
+    assert "format" not in eiger.stream_config
+    assert eiger.answers.take("/detector/api/1.6.0/command/arm").kind == "lost"

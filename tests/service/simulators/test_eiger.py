@@ -279,6 +279,20 @@ def test_a_detector_that_dies_sends_neither_its_frame_nor_an_end(connect):
     eiger.stop()
 
 
+def test_a_detector_that_fails_sends_no_more_until_it_is_initialized(connect):
+    with EigerSimulator(shape=SHAPE, rate=0, fail_at=3) as eiger:
+        pull = connect(eiger.endpoint)
+        with pytest.raises(RequestError, match="told to fail"):
+            series(eiger, nimages=10)
+        assert [m.frame for m in messages(pull())[1:]] == [0, 1, 2]
+        assert (eiger.state, eiger.errors) == (
+            "error",
+            ["the simulator was told to fail"],
+        )
+        eiger.command("initialize")
+        assert (eiger.state, eiger.errors) == ("idle", [])
+
+
 def test_a_port_that_is_taken_is_told_and_leaves_nothing_open(eiger):
     with pytest.raises(OSError, match=str(eiger.stream_port)):
         EigerSimulator(stream_port=eiger.stream_port)

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from srx_service import codecs
+from srx_service.errors import RequestError
 from srx_service.messages import End, Start
 from srx_service.protocols.dectris_stream2 import FORWARDED, DectrisStream2Decoder
 from srx_service.simulators.eiger import EigerSimulator
@@ -107,3 +108,19 @@ def test_the_format_can_be_changed_over_rest(connect, http):
     assert [len(parts) for parts in raw] == [1, 1, 1]
     kinds = [cbor2.loads(part[3:])["type"] for (part,) in raw]
     assert kinds == ["start", "image", "end"]
+
+
+def test_thresholds_are_switched_over_rest(connect, http):
+    with simulator(stream_format="cbor", thresholds=2) as eiger:
+        pull, client = connect(eiger.endpoint), http(eiger.url)
+        url = "/detector/api/1.8.0/config/threshold"
+        client.put(f"{url}/2/energy", json={"value": 7000}).raise_for_status()
+        client.put(f"{url}/1/mode", json={"value": "disabled"}).raise_for_status()
+        series(eiger)
+        start, image, _ = messages(pull(3))
+        assert start.metadata["threshold_energy"] == {"threshold_2": 7000.0}
+        assert image.extras["channels"] == ["threshold_2"]
+        assert image.shape == SHAPE
+        client.put(f"{url}/2/mode", json={"value": "disabled"}).raise_for_status()
+        with pytest.raises(RequestError, match="no threshold is enabled"):
+            eiger.command("arm")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from srx_service.errors import RequestError
+from srx_service.simulators.parameters import threshold_parameters
 from srx_service.simulators.simplon import DetectorConfig, darray
 
 
@@ -103,6 +104,36 @@ def test_a_region_of_interest_changes_the_shape_where_the_detector_is_large_enou
 def test_a_small_detector_has_no_region_of_interest(config):
     with pytest.raises(RequestError, match="roi_mode"):
         config.set("roi_mode", "4M")
+
+
+@pytest.fixture
+def with_thresholds():
+    more = threshold_parameters(2, difference=True)
+    return DetectorConfig((1065, 1030), None, 0.1, more)
+
+
+def test_channels_are_the_thresholds_that_are_enabled(with_thresholds):
+    config = with_thresholds
+    config.set("threshold/2/energy", 6000)
+    assert config.channels() == {
+        "threshold_1": 4020.5,
+        "threshold_2": 6000.0,
+        "difference": 0.0,
+    }
+    for key in ("threshold/1/mode", "threshold/difference/mode"):
+        config.set(key, "disabled")
+    assert list(config.channels()) == ["threshold_2"]
+
+
+def test_the_first_threshold_has_two_names(with_thresholds):
+    keys = {"threshold_energy", "threshold/1/energy"}
+    for key, value in (("threshold_energy", 5000), ("threshold/1/energy", 6000)):
+        assert set(with_thresholds.set(key, value)) == keys
+    assert keys <= set(with_thresholds.set("photon_energy", 14_000))
+
+
+def test_a_stream_header_tells_of_one_threshold(with_thresholds):
+    assert [key for key in with_thresholds.header() if "/" in key] == []
 
 
 def test_an_array_is_shown_as_base64_with_type_and_shape():

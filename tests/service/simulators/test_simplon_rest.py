@@ -134,3 +134,23 @@ def test_an_exposure_that_is_none_is_refused(eiger, client, value):
     )
     assert answer.status_code == 400
     assert eiger.state == "ready"
+
+
+def test_old_firmware_has_another_version_and_fewer_keys(http):
+    with EigerSimulator(shape=(60, 50), api_version="1.6.0") as eiger:
+        client = http(eiger.url)
+        assert client.get("/detector/api/version").json()["value"] == "1.6.0"
+        old = "/detector/api/1.6.0/config"
+        software = client.get(f"{old}/software_version").json()["value"]
+        assert software == "1.6.0"
+        keys = client.get(f"{old}/keys").json()["value"]
+        assert [key for key in keys if "/" in key] == []
+        assert client.get(f"{CONFIG}/nimages").status_code == 404
+        assert client.get("/stream/api/1.6.0/config/format").status_code == 404
+
+
+def test_thresholds_are_keys_with_a_path(client):
+    url = f"{CONFIG}/threshold/2/mode"
+    assert client.get(url).json()["allowed_values"] == ["disabled", "enabled"]
+    assert client.put(url, json={"value": "enabled"}).json() == ["threshold/2/mode"]
+    assert client.get(url).json()["value"] == "enabled"
