@@ -1,5 +1,6 @@
 """What a device needs of whatever starts the detector."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -37,10 +38,16 @@ class Settings:
 class Driver(Protocol):
     """Starts exposures. Every call is bounded in time and raises DriverError."""
 
-    starts_exposures: bool
-    """False: something else does, and `trigger` does nothing."""
     names_series: bool
     """True: `arm` returns the id that the stream carries for this series."""
+    trigger_modes: Mapping[str, str]
+    """Its words for what starts an exposure: "internal", "edge" of a signal, its
+    "level"; what is not in it cannot be done."""
+
+    @property
+    def starts_exposures(self) -> bool:
+        """False: as it is configured something else does; `trigger` does nothing."""
+        ...
 
     def configure(self, settings: Settings) -> Settings:
         """Set the detector up; return the settings as it took them."""

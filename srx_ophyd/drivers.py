@@ -1,16 +1,13 @@
-"""How the detector is started: DECTRIS over SIMPLON, the simulator, or not by us.
+"""How the detector is started: DECTRIS over SIMPLON, the simulator, or not by us."""
 
-SIMPLON: DECTRIS, SIMPLON API Reference, version 1.8 (EIGER2, PILATUS4): GET and PUT of
-`<host>/<module>/api/1.8.0/{config,status,command}/<key>` with `{"value": ...}`.
-"""
-
-import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from srx_ophyd.documents import FrameLayout
 from srx_ophyd.driver import Driver, DriverError, Settings
 from srx_ophyd.endpoint import Endpoint, Json
+from srx_ophyd.simplon import SimplonDriver
 
 __all__ = (
     "Driver",
@@ -21,12 +18,8 @@ __all__ = (
     "SimulatorDriver",
 )
 
-logger = logging.getLogger(__name__)
-
 TRIGGER_MARGIN_S = 30.0
 """What a trigger may take beyond one and a half times its frames."""
-ARM_TIMEOUT_S = 30.0
-"""Large detectors take seconds to arm."""
 
 
 class NoDriver:
@@ -38,6 +31,8 @@ class NoDriver:
 
     starts_exposures = False
     names_series = False
+    # Whatever it is, somebody else sees to it.
+    trigger_modes: Mapping[str, str] = {"internal": "", "edge": "", "level": ""}
 
     def __init__(self, layout: FrameLayout | None = None) -> None:
         self._layout = layout
@@ -81,6 +76,7 @@ class SimulatorDriver:
     starts_exposures = True
     # The generic stream carries no id of the series.
     names_series = False
+    trigger_modes: Mapping[str, str] = {"internal": ""}
 
     MANY_FRAMES = 1_000_000_000
     """Of a series: armed once a staging, triggered once a point, ended by disarm."""
@@ -136,150 +132,6 @@ class SimulatorDriver:
     def close(self) -> None:
         """Close connections."""
         self._http.close()
-
-
-class SimplonDriver:
-    """A DECTRIS detector, over SIMPLON REST.
-
-    Args:
-        url: The control unit's address: "http://172.16.119.200".
-        version: Of the API, as it stands in the paths.
-        timeout_s: For connecting and for each answer but those of arm and trigger.
-    """
-
-    starts_exposures = True
-    names_series = True
-
-    TRIGGER_MODES = ("ints", "exts", "exte")
-    """`inte` is left out: there the client times every exposure."""
-    MANY_TRIGGERS = 100_000
-    """Armed once a staging, triggered once a point, ended by disarm."""
-    MANY_IMAGES = 1_000_000_000
-    """Of a series, images times triggers."""
-
-    def __init__(
-        self, url: str, *, version: str = "1.8.0", timeout_s: float = 3.0
-    ) -> None:
-        self._http = Endpoint("detector", url, timeout_s=timeout_s, error=DriverError)
-        self._version = version
-        self._mode = "ints"
-        self._period_s = 0.0
-        self._dropped_before = 0
-
-    def configure(self, settings: Settings) -> Settings:
-        """Set up triggers, exposure and the stream."""
-        self._mode = settings.trigger_mode or "ints"
-        if self._mode not in self.TRIGGER_MODES:
-            known = ", ".join(self.TRIGGER_MODES)
-            raise DriverError(f"trigger_mode {self._mode!r}: there are {known}")
-        self._leave_armed_state()
-        self._configure_stream()
-        self._configure_triggers(settings)
-        if settings.exposure_s:
-            self._set_exposure(settings.exposure_s)
-        # Read again: the detector rounds, and one setting changes another.
-        self._period_s = float(self._get("detector", "config", "frame_time"))
-        return replace(
-            settings,
-            exposure_s=float(self._get("detector", "config", "count_time")),
-            trigger_mode=self._mode,
-            period_s=self._period_s,
-        )
-
-    def layout(self) -> FrameLayout:
-        """Return what it will send; the dtype follows from the exposure's bit depth."""
-        y = int(self._get("detector", "config", "y_pixels_in_detector"))
-        x = int(self._get("detector", "config", "x_pixels_in_detector"))
-        bits = int(self._get("detector", "config", "bit_depth_image"))
-        return FrameLayout((y, x), f"uint{bits}")
-
-    def arm(self) -> int:
-        """Arm it and return SIMPLON's sequence id, which the stream calls series."""
-        self._dropped_before = self._dropped()
-        answer = self._command("arm", ARM_TIMEOUT_S)
-        return int(_field(answer, "sequence id", f"arm at {self._http.url}"))
-
-    def trigger(self, frames: int) -> None:
-        """Send a trigger; with internal timing it returns when all frames are taken."""
-        if self._mode == "ints":
-            timeout_s = frames * self._period_s * 1.5 + TRIGGER_MARGIN_S
-            self._command("trigger", timeout_s)
-
-    def disarm(self) -> None:
-        """End the series once its images are sent."""
-        self._command("disarm")
-
-    def abort(self) -> None:
-        """Stop at once."""
-        self._command("abort")
-
-    def state(self) -> str:
-        """Return its state, and how many images its stream had to drop."""
-        state = self._get("detector", "status", "state")
-        dropped = self._dropped() - self._dropped_before
-        text = f"detector is {state!r}"
-        return f"{text}, its stream dropped {dropped} images" if dropped else text
-
-    def close(self) -> None:
-        """Close connections."""
-        self._http.close()
-
-    def _leave_armed_state(self) -> None:
-        state = self._get("detector", "status", "state")
-        if state == "ready":
-            # Left armed by a client that died; the service knows of nobody using it.
-            logger.warning("detector %s was armed: disarming it", self._http.url)
-            self.disarm()
-        elif state != "idle":
-            hint = "initialize it" if state in ("na", "error") else "disarm or abort it"
-            raise DriverError(f"detector {self._http.url} is {state!r}: {hint} first")
-
-    def _configure_stream(self) -> None:
-        self._set("stream", "mode", "enabled")
-        self._set("stream", "header_detail", "all")
-        # An appendix may name a file, and the file is the service's business alone.
-        self._set("stream", "header_appendix", "")
-
-    def _configure_triggers(self, settings: Settings) -> None:
-        images = {
-            "ints": settings.frames,
-            "exts": settings.frames_per_event,
-            "exte": 1,
-        }[self._mode]
-        triggers = max(1, min(self.MANY_TRIGGERS, self.MANY_IMAGES // images))
-        self._set("detector", "trigger_mode", self._mode)
-        self._set("detector", "nimages", images)
-        self._set("detector", "ntrigger", triggers)
-
-    def _set_exposure(self, exposure_s: float) -> None:
-        self._set("detector", "count_time", exposure_s)
-        # A frame time below count time and readout would shorten the exposure.
-        self._set("detector", "frame_time", exposure_s + self._readout_s())
-
-    def _readout_s(self) -> float:
-        try:
-            return float(self._get("detector", "config", "detector_readout_time"))
-        except DriverError as error:
-            if error.status is None:
-                raise
-            return 0.0
-
-    def _dropped(self) -> int:
-        return int(self._get("stream", "status", "dropped"))
-
-    def _get(self, module: str, kind: str, key: str) -> Json:
-        path = self._path(module, kind, key)
-        return _field(self._http.request("GET", path), "value", path)
-
-    def _set(self, module: str, key: str, value: Json) -> None:
-        self._http.request("PUT", self._path(module, "config", key), {"value": value})
-
-    def _command(self, name: str, timeout_s: float | None = None) -> Json:
-        path = self._path("detector", "command", name)
-        return self._http.request("PUT", path, timeout_s=timeout_s)
-
-    def _path(self, module: str, kind: str, key: str) -> str:
-        return f"/{module}/api/{self._version}/{kind}/{key}"
 
 
 def _field(answer: Json, key: str, what: str) -> Json:

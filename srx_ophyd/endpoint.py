@@ -108,7 +108,12 @@ class Endpoint:
         for delay_s in (*RETRY_DELAYS_S, None):
             try:
                 return self._client().request(
-                    method, path, json=body, params=params, timeout=timeout_s
+                    method,
+                    path,
+                    json=body,
+                    params=params,
+                    # An answer may take longer, being there may not.
+                    timeout=httpx.Timeout(timeout_s, connect=self.timeout_s),
                 )
             except httpx.TransportError as error:
                 if delay_s is None or not _is_worth_another_try(method, error):
