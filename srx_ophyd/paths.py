@@ -1,70 +1,73 @@
-"""Where a staging's file is written, and where readers find it."""
+"""Paths that every reader understands, and where readers find the service's files."""
 
 import re
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import PurePosixPath
 
 PathMap = Mapping[str, str] | Sequence[tuple[str, str]]
 
 UNSAFE = re.compile(r"[^A-Za-z0-9._/+=@-]")
 """All else is kept out of file names: readers of a URI differ on what %20 means."""
-FIELDS = re.compile(r"\{(\w*)\}")
-ALLOWED_FIELDS = ("name", "uid8", "date")
 SUFFIXES = (".h5", ".hdf5", ".nxs")
-
-
-def check_template(template: str) -> str:
-    """Return the template, known to make safe absolute paths.
-
-    Args:
-        template: strftime's codes and {name}, {uid8}, {date}:
-            "/data/%Y/{name}_{uid8}.h5".
-
-    Raises:
-        ValueError: It is not absolute, names an unknown field or has unsafe characters.
-    """
-    unknown = set(FIELDS.findall(template)) - set(ALLOWED_FIELDS)
-    if unknown:
-        raise ValueError(
-            f"write_path_template {template!r}: unknown field {{{unknown.pop()}}}, "
-            f"there are {', '.join(f'{{{field}}}' for field in ALLOWED_FIELDS)}"
-        )
-    example = _expand(template, "name", "0" * 8, datetime(2000, 1, 1))
-    check_path(example, f"write_path_template {template!r}")
-    return template
+LONGEST_NAME = 255
+"""In bytes, as Linux's file systems have it."""
+LONGEST_PATH = 4095
+"""In bytes: Linux's PATH_MAX counts the NUL at the end."""
+LONGEST_WORD = 64
+"""Of what is put into a path, so that a title of many words does not fill it."""
 
 
 def check_path(path: str, what: str) -> None:
     """Raise ValueError unless it is absolute, without `..` and unsafe characters."""
     if not path.startswith("/"):
         raise ValueError(f"{what}: must begin with /, as the service sees it")
-    if ".." in PurePosixPath(path).parts:
+    parts = PurePosixPath(path).parts
+    if ".." in parts:
         raise ValueError(f"{what}: must not contain ..")
     if found := UNSAFE.search(path):
         raise ValueError(
             f"{what}: the character {found.group()!r} cannot be in a file's name; "
             "letters, digits and . _ / + = @ - can"
         )
+    if len(path) > LONGEST_PATH or max(map(len, parts)) > LONGEST_NAME:
+        raise ValueError(
+            f"{what}: {path:.80}… is too long; a path may have {LONGEST_PATH} bytes, "
+            f"a name in it {LONGEST_NAME}"
+        )
 
 
-def write_path(template: str, name: str, now: datetime) -> str:
-    """Return a new path: never the same twice, whatever the template says."""
-    uid8 = uuid.uuid4().hex[:8]
-    if "{uid8}" not in template:
-        path = PurePosixPath(template)
-        suffix = path.suffix if path.suffix in SUFFIXES else ""
-        stem = template.removesuffix(suffix)
-        template = f"{stem}{'' if stem.endswith('/') else '_'}{{uid8}}{suffix}"
-    path = _expand(template, UNSAFE.sub("_", name).replace("/", "_"), uid8, now)
+def safe_word(text: str) -> str:
+    """Return the text as it may stand in a file's name, never empty.
+
+    It does not begin with a dot, which hides a file, nor with a dash, which shell
+    commands take for an option.
+    """
+    word = re.sub(r"\.\.+", ".", UNSAFE.sub("_", text).replace("/", "_"))
+    return (word if word and word[0] not in ".-" else f"_{word}")[:LONGEST_WORD]
+
+
+def plain_path(path: str) -> str:
+    """Return the path with one slash wherever it has more, and none at its end."""
+    plain = str(PurePosixPath(path))
+    return f"/{plain.lstrip('/')}" if plain.startswith("/") else plain
+
+
+def with_suffix(path: str) -> str:
+    """Return the path of an HDF5 file: with .h5 unless it has one of our suffixes."""
     return path if path.endswith(SUFFIXES) else f"{path}.h5"
 
 
-def _expand(template: str, name: str, uid8: str, now: datetime) -> str:
-    fields = {"name": name, "uid8": uid8, "date": f"{now:%Y-%m-%d}"}
-    # strftime before the fields: a % in a device's name is no code.
-    return FIELDS.sub(lambda match: fields[match.group(1)], now.strftime(template))
+def split_suffix(path: str) -> tuple[str, str]:
+    """Return the path without its suffix, and that; empty when it has none of ours."""
+    suffix = PurePosixPath(path).suffix
+    return (path.removesuffix(suffix), suffix) if suffix in SUFFIXES else (path, "")
+
+
+def another_path(path: str) -> str:
+    """Return a path like this one that no file has: "/data/a_1f0c92d3.h5"."""
+    stem, suffix = split_suffix(path)
+    return f"{stem}_{uuid.uuid4().hex[:8]}{suffix}"
 
 
 def check_map(path_map: PathMap | None) -> tuple[tuple[str, str], ...]:
@@ -77,7 +80,10 @@ def check_map(path_map: PathMap | None) -> tuple[tuple[str, str], ...]:
     for pair in pairs:
         for path in pair:
             check_path(path, f"path_map {path!r}")
-    return tuple(sorted(pairs, key=lambda pair: len(pair[0]), reverse=True))
+    # By parts: a slash too many makes no prefix longer.
+    return tuple(
+        sorted(pairs, key=lambda pair: len(PurePosixPath(pair[0]).parts), reverse=True)
+    )
 
 
 def reader_path(path: str, pairs: Sequence[tuple[str, str]]) -> str:
