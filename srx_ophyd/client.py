@@ -6,10 +6,13 @@ from pathlib import PurePosixPath
 from typing import Any, Self
 
 from srx_ophyd.endpoint import Endpoint, Json, RemoteError
+from srx_ophyd.paths import another_path
 
 TERMINAL_STATES = frozenset({"done", "failed", "aborted"})
 HOLES = ("missing", "rejected")
 """Counts of rows that hold no frame: it never came, or could not be read."""
+FILE_EXISTS = "exists and is never overwritten"
+"""The service's words; 409 alone may mean that it is in use."""
 
 
 class ServiceError(RemoteError):
@@ -39,6 +42,11 @@ class Acquisition:
     rows: int
     """Durable rows: what a reader of the file may read now."""
     counts: dict[str, int] = field(default_factory=dict)
+    columns: dict[str, str] = field(default_factory=dict)
+    """Where in the file each frame's `timestamp` and `sequence_number` stand; {} where
+    the service does not tell."""
+    hole_rows: tuple[int, ...] = ()
+    """The last rows without a frame, a hundred at most; `holes` counts them all."""
     metadata: dict[str, Any] = field(default_factory=dict)
     """What the client that armed it said."""
 
@@ -63,6 +71,8 @@ class Acquisition:
                 series_id=answer.get("series_id"),
                 rows=answer["rows"],
                 counts=answer.get("counts") or {},
+                columns=answer.get("columns") or {},
+                hole_rows=_lengths(answer.get("holes")) or (),
                 metadata=answer.get("metadata") or {},
             )
         except (KeyError, TypeError, AttributeError) as error:
@@ -77,6 +87,16 @@ class Acquisition:
     def holes(self) -> int:
         """Rows without a frame, because it never came or could not be read."""
         return sum(self.counts.get(name, 0) for name in HOLES)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceFacts:
+    """What a service is."""
+
+    version: str
+    """Of srx."""
+    detector_class: str
+    """The `class` of its entry in detectors.yaml."""
 
 
 class ServiceClient:
@@ -94,6 +114,8 @@ class ServiceClient:
         base = url.rstrip("/").removesuffix("/api/v1")
         self.url = base
         self.timeout_s = timeout_s
+        self._lost_file: str | None = None
+        """Asked for without an answer: it may be armed all the same."""
         self._root = self._endpoint(base, token)
         self._api = self._endpoint(f"{base}/api/v1", token)
 
@@ -110,6 +132,34 @@ class ServiceClient:
         """Return state and counters of the line."""
         return self._root.request("GET", "/status")
 
+    def facts(self) -> ServiceFacts:
+        """Return what it is.
+
+        Raises:
+            ServiceError: It is out of reach, or no srx service.
+        """
+        try:
+            status = self.status()
+        except ServiceError as error:
+            if error.status != 404:
+                raise
+            status = None
+        if not isinstance(status, dict) or "version" not in status:
+            raise ServiceError(
+                f"{self.url} is no srx service, GET /status does not tell its version: "
+                "is this the address of the detector's service, and is it an srx?"
+            )
+        detector = self._versioned("/detector")
+        return ServiceFacts(
+            version=str(status["version"]),
+            detector_class=str(detector.get("class", "")),
+        )
+
+    def latest_frame(self, *, total: bool = False) -> dict[str, Any]:
+        """Return the header of the last frame; with `total`, `total_counts` as well."""
+        params = {"total": "true"} if total else None
+        return _object(self._api.request("GET", "/frame/latest", params=params))
+
     def check_ready(self) -> None:
         """Raise ServiceError unless it can take data."""
         self._root.request("GET", "/readyz")
@@ -120,8 +170,8 @@ class ServiceClient:
 
     def acquisitions(self) -> list[Acquisition]:
         """Return those it remembers, newest first."""
-        answer = self._api.request("GET", "/acquisitions")
-        return [Acquisition.from_json(one) for one in answer["acquisitions"]]
+        answer = self._versioned("/acquisitions")
+        return [Acquisition.from_json(one) for one in answer.get("acquisitions", ())]
 
     def acquisition(
         self, id: str, wait_frames: int | None = None, timeout_s: float = 0.0
@@ -134,6 +184,7 @@ class ServiceClient:
 
     def arm(self, **request: Json) -> Acquisition:
         """Arm an acquisition; `request` is the body of POST /acquisitions."""
+        self._lost_file = request.get("file")
         try:
             answer = self._api.request("POST", "/acquisitions", request)
         except ServiceError as error:
@@ -142,7 +193,26 @@ class ServiceClient:
             if found is None:
                 raise
             return found
+        self._lost_file = None
         return Acquisition.from_json(answer)
+
+    def arm_new(self, file: str, **request: Json) -> Acquisition:
+        """Arm with this file, or with one of a name like it where that exists."""
+        try:
+            return self.arm(file=file, **request)
+        except ServiceError as error:
+            if error.status != 409 or FILE_EXISTS not in str(error):
+                raise
+            return self.arm(file=another_path(file), **request)
+
+    def abort_lost(self, acquisitions: list[Acquisition]) -> bool:
+        """Abort what `arm` asked for in vain, if it was armed after all."""
+        lost = _find(acquisitions, self._lost_file)
+        self._lost_file = None
+        if lost is None or lost.is_over:
+            return False
+        self.abort(lost.id)
+        return True
 
     def patch(self, id: str, **changes: Json) -> Acquisition:
         """Change `expected` or `series_id`."""
@@ -166,6 +236,19 @@ class ServiceClient:
         self._root.close()
         self._api.close()
 
+    def _versioned(self, path: str) -> dict[str, Any]:
+        """Return what every service of version 1 answers on this path."""
+        try:
+            return _object(self._api.request("GET", path))
+        except ServiceError as error:
+            if error.status != 404:
+                raise
+            raise ServiceError(
+                f"srx service {self.url} does not speak version 1 of the API, the only "
+                f"one this device speaks: {error}",
+                error.status,
+            ) from error
+
     def _one(
         self,
         method: str,
@@ -186,13 +269,24 @@ class ServiceClient:
         )
 
     def _with_file(self, file: str | None) -> Acquisition | None:
-        # By its name alone: the service may have resolved a link on the way to it.
-        name = PurePosixPath(file).name if file else None
         with contextlib.suppress(ServiceError):
-            for acquisition in self.acquisitions() if name else ():
-                if acquisition.file and PurePosixPath(acquisition.file).name == name:
-                    return acquisition
+            return _find(self.acquisitions() if file else [], file)
         return None
+
+
+def _find(acquisitions: list[Acquisition], file: str | None) -> Acquisition | None:
+    # By its name alone: the service may have resolved a link on the way to it.
+    name = PurePosixPath(file).name if file else None
+    for acquisition in acquisitions if name else ():
+        if acquisition.file and PurePosixPath(acquisition.file).name == name:
+            return acquisition
+    return None
+
+
+def _object(answer: Json) -> dict[str, Any]:
+    if not isinstance(answer, dict):
+        raise ServiceError(f"an object of JSON was expected, not {answer!r:.200}")
+    return answer
 
 
 def _lengths(value: Json) -> tuple[int, ...] | None:

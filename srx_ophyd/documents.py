@@ -1,24 +1,26 @@
-"""From a file's layout and its durable rows to Bluesky's documents; nothing here waits.
+"""From a file's layout to what Bluesky's documents say of it; nothing here waits.
 
 One staging writes into one file, and into another one when it turns from stepping to
-flying: behind one StreamResource are the frames of one stream alone, from row 0 on,
-because readers count rows and do not look at indices.
+flying: behind one StreamResource or Resource are the frames of one stream alone, from
+row 0 on, because readers count rows and do not look at indices.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from event_model import ComposeStreamResource, ComposeStreamResourceBundle
-from event_model.documents import DataKey, StreamDatum, StreamRange, StreamResource
+from event_model import (
+    ComposeResource,
+    ComposeResourceBundle,
+    ComposeStreamResource,
+    ComposeStreamResourceBundle,
+)
+from event_model.documents import DataKey
 
 MIMETYPE = "application/x-hdf5"
-
-StreamAsset = (
-    tuple[Literal["stream_resource"], StreamResource]
-    | tuple[Literal["stream_datum"], StreamDatum]
-)
+AD_HDF5 = "AD_HDF5"
+"""Its readers open /entry/data/data, which every file has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,25 @@ class FrameLayout:
     dtype: str
     """numpy's name: "uint32", ">u4"."""
     frames_per_event: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class FrameKey:
+    """What a frame has beside its pixels, published under a key of its own."""
+
+    column: str
+    """The service's word for it."""
+    dtype: Literal["number", "integer"]
+    dtype_numpy: str
+    chunk: int
+    """Rows of a chunk, as the service makes them; readers fetch so many at once."""
+
+
+FRAME_KEYS = {
+    "timestamp": FrameKey("timestamp", "number", "<f8", 1024),
+    "frame_number": FrameKey("sequence_number", "integer", "<u4", 2048),
+}
+"""By the end of the key: `det_timestamp`."""
 
 
 def known_layout(
@@ -45,7 +66,7 @@ def known_layout(
 
 
 def data_key(layout: FrameLayout, source: str) -> DataKey:
-    """Return what descriptors say of the frames.
+    """Return what descriptors say of frames that a StreamResource tells of.
 
     One frame an event has shape [y, x]: with a leading 1 a live reader would try to
     reshape a file that is ahead of the documents.
@@ -62,6 +83,34 @@ def data_key(layout: FrameLayout, source: str) -> DataKey:
     )
 
 
+def datum_data_key(layout: FrameLayout, source: str) -> DataKey:
+    """Return what descriptors say of frames that a Resource tells of.
+
+    Handlers of area detectors return [n, y, x] for one frame an event, too.
+    """
+    return DataKey(
+        source=source,
+        dtype="array",
+        shape=[layout.frames_per_event, *layout.shape],
+        dtype_numpy=np.dtype(layout.dtype).str,
+        dims=["frame", "y", "x"],
+        external="FILESTORE:",
+    )
+
+
+def column_data_key(key: FrameKey, frames_per_event: int, source: str) -> DataKey:
+    """Return what descriptors say of one value a frame."""
+    n = frames_per_event
+    return DataKey(
+        source=source,
+        dtype=key.dtype if n == 1 else "array",
+        shape=[] if n == 1 else [n],
+        dtype_numpy=key.dtype_numpy,
+        dims=[] if n == 1 else ["frame"],
+        external="STREAM:",
+    )
+
+
 def stream_resource(
     layout: FrameLayout,
     key: str,
@@ -71,15 +120,13 @@ def stream_resource(
 ) -> ComposeStreamResourceBundle:
     """Return the document that names file and dataset, and what makes its StreamDatum.
 
-    `chunk` is HDF5's, (frames, y, x); None: one frame a chunk.
+    `chunk` is HDF5's, (frames, y, x) or (frames,); None: one frame a chunk.
     """
-    frames, *pixels = chunk or (1, *layout.shape)
     n = layout.frames_per_event
-    # With several frames an event, readers count chunks in the axes of the events.
-    shape = [frames, *pixels] if n == 1 else [max(1, frames // n), n, *pixels]
+    chunk = chunk or (1, *layout.shape)
     parameters: dict[str, Any] = {
         "dataset": dataset,
-        "chunk_shape": shape,
+        "chunk_shape": _chunk_shape(chunk, n) if n > 1 else [*chunk],
         "swmr": True,
     }
     if n > 1:
@@ -89,70 +136,33 @@ def stream_resource(
     )
 
 
-class EventDocuments:
-    """Which events of one file the RunEngine has had, and the documents of the next.
+def resource(
+    layout: FrameLayout,
+    spec: str,
+    path: tuple[str, str],
+    dataset: str,
+    chunk: tuple[int, ...] | None = None,
+) -> ComposeResourceBundle:
+    """Return the document that names file and handler, and what makes its Datum.
 
-    The RunEngine fills in `descriptor` when it emits a StreamDatum. One that still
-    lacks it was dropped on the way: by a pause between `read` and `save`, or by `drop`.
+    Args:
+        layout: Of the frames.
+        spec: The handler's name. That of AD_HDF5 knows the dataset, and refuses to be
+            told; all others are told.
+        path: `root` and `resource_path`.
+        dataset: Where the frames are in the file.
+        chunk: HDF5's, (frames, y, x); None: one frame a chunk.
     """
+    n = layout.frames_per_event
+    told: dict[str, Any] = {"frame_per_point": n}
+    if spec != AD_HDF5:
+        told["dataset"] = dataset
+        told["chunk_shape"] = _chunk_shape(chunk or (1, *layout.shape), n)
+    root, resource_path = path
+    return ComposeResource(None)(spec, root, resource_path, told)
 
-    def __init__(self) -> None:
-        self.published = 0
-        """Events handed out; the next one's index."""
-        self._bundle: ComposeStreamResourceBundle | None = None
-        self._datum: StreamDatum | None = None
-        self._descriptors: list[str] = []
 
-    def up_to(
-        self, stop: int, make: Callable[[], ComposeStreamResourceBundle]
-    ) -> Iterator[StreamAsset]:
-        """Yield what tells of the events before `stop` that no document told of yet."""
-        if stop <= self.published:
-            return
-        self._note_descriptor()
-        if self._bundle is None:
-            self._bundle = make()
-            yield "stream_resource", self._bundle.stream_resource_doc
-        start, self.published = self.published, stop
-        self._datum = self._bundle.compose_stream_datum(
-            indices=StreamRange(start=start, stop=stop)
-        )
-        yield "stream_datum", self._datum
-
-    def take_back(self) -> bool:
-        """Count events whose documents were dropped as not published.
-
-        Returns:
-            True when there were some: their frames are to be taken again.
-        """
-        datum, bundle = self._datum, self._bundle
-        if datum is None or bundle is None or datum["descriptor"]:
-            return False
-        self.published = datum["indices"]["start"]
-        self._datum = None
-        if "run_start" not in bundle.stream_resource_doc:
-            self._bundle = None
-        return True
-
-    @property
-    def is_taken(self) -> bool:
-        """True once the RunEngine emitted one of the documents."""
-        self._note_descriptor()
-        return bool(self._descriptors)
-
-    def mixes_streams(self, described: int) -> bool:
-        """Return True when the events went into more than one stream.
-
-        Args:
-            described: How often the RunEngine asked for the data keys, once a stream.
-                A change of configuration makes another descriptor without asking.
-        """
-        self._note_descriptor()
-        seen = self._descriptors
-        went_back = len(set(seen)) < len(seen)
-        return went_back or (described > 1 and len(seen) > 1)
-
-    def _note_descriptor(self) -> None:
-        descriptor = self._datum["descriptor"] if self._datum is not None else ""
-        if descriptor and self._descriptors[-1:] != [descriptor]:
-            self._descriptors.append(descriptor)
+def _chunk_shape(chunk: Sequence[int], n: int) -> list[int]:
+    # With an axis for the frames of an event, readers count chunks in the events.
+    frames, *pixels = chunk
+    return [max(1, frames // n), n, *pixels]

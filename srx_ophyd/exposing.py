@@ -5,20 +5,24 @@ is a class of its own on top of this one.
 """
 
 import logging
-from datetime import datetime
+import math
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from ophyd import Component as Cpt
-from ophyd import Device, Signal
+from ophyd import Kind
 from ophyd.signal import InternalSignal
+from ophyd.utils import RedundantStaging
 
 from srx_ophyd.client import ServiceClient, ServiceError
+from srx_ophyd.configuration import ConfiguredDevice
 from srx_ophyd.documents import known_layout
-from srx_ophyd.driver import Driver, Settings
+from srx_ophyd.driver import Driver
 from srx_ophyd.drivers import NoDriver
 from srx_ophyd.endpoint import Json
-from srx_ophyd.events import Events, Mode
-from srx_ophyd.paths import PathMap, check_map, check_template, write_path
+from srx_ophyd.events import EventDocuments, Events, Mode
+from srx_ophyd.naming import FileNames, Where
+from srx_ophyd.paths import PathMap
 from srx_ophyd.staging import Staging, Terms
 from srx_ophyd.status import CauseStatus, FramesStatus
 from srx_ophyd.watch import AcquisitionError
@@ -30,16 +34,22 @@ MIXED = (
     "all in the first: stage the device anew for each stream and run"
 )
 
+HALF_TOLD = (
+    "a fly scan cannot be taken up again after a pause, its events would be numbered "
+    "twice: let the plan clear_checkpoint before it kicks off, as srx_fly does"
+)
 
-class ExposingDevice(Device):
+
+class ExposingDevice(ConfiguredDevice):
     """A detector whose frames the srx service writes.
 
     Args:
         url: Where the service listens: "http://daq-eiger:5000".
         name: Of the device; its frames are `<name>_image`.
         driver: What starts the detector; None: something else does.
-        write_path_template: Where the service writes, with strftime's codes and {name},
-            {uid8}, {date}: "/data/%Y/%m/{name}_{uid8}.h5". A file is always a new one.
+        write_path_template: Where the service writes, "/data/%Y/{name}_{uid8}.h5", see
+            PathTemplate; or ophyd-async's path provider. A file is always a new one.
+        md: RE.md, for {scan_id} and whatever else of it the template names.
         path_map: Readers see files elsewhere: prefix of the service's path to prefix of
             theirs, the longest that fits.
         frames_per_event: Frames one trigger yields.
@@ -50,6 +60,8 @@ class ExposingDevice(Device):
         dtype: numpy's name for its pixels, with `shape`.
         on_missing: "fill": frames that never came leave holes and are counted in
             `frames_missing`; "fail": they fail the plan.
+        total_counts: False: the last frame of an event is not summed; for detectors so
+            large that the service takes too long to unpack one.
         lease_s: The service ends an acquisition whose client is silent for so long.
         stall_timeout_s: Without a new frame for so long a plan fails. None: 10 s and
             two exposures; 60 s where something else triggers.
@@ -58,21 +70,16 @@ class ExposingDevice(Device):
         kwargs: ophyd.Device's.
     """
 
-    exposure_s = Cpt(Signal, value=0.0, kind="config")
-    trigger_mode = Cpt(Signal, value="", kind="config")
-    frames_per_event = Cpt(Signal, value=1, kind="config")
-    num_events = Cpt(Signal, value=1, kind="config")
-    url = Cpt(InternalSignal, value="", kind="config")
-    file = Cpt(InternalSignal, value="", kind="config")
-    service_version = Cpt(InternalSignal, value="", kind="config")
     frames_missing = Cpt(InternalSignal, value=0, kind="hinted")
+    total_counts = Cpt(InternalSignal, value=math.nan, kind="hinted")
 
     def __init__(
         self,
         url: str,
         *,
         name: str,
-        write_path_template: str,
+        write_path_template: Where,
+        md: Mapping[str, Any] | None = None,
         driver: Driver | None = None,
         path_map: PathMap | None = None,
         frames_per_event: int = 1,
@@ -82,22 +89,21 @@ class ExposingDevice(Device):
         shape: tuple[int, int] | None = None,
         dtype: str | None = None,
         on_missing: Literal["fill", "fail"] = "fill",
+        total_counts: bool = True,
         lease_s: float | None = 60.0,
         stall_timeout_s: float | None = None,
         timeout_s: float = 3.0,
         token: str | None = None,
         **kwargs: Json,
     ) -> None:
-        super().__init__(url, name=name, **kwargs)
+        super().__init__(url, name=name, driver=driver or NoDriver(), **kwargs)
         self.client = ServiceClient(url, timeout_s, token)
-        self.driver: Driver = driver or NoDriver()
-        self.write_path_template = check_template(write_path_template)
-        self._path_map = check_map(path_map)
+        self._files = FileNames(write_path_template, path_map, md)
         if on_missing not in ("fill", "fail"):
             raise ValueError(f"on_missing {on_missing!r}: there are 'fill' and 'fail'")
         self._terms = Terms(
             name=self.name,
-            new_file=self._new_file,
+            new_file=lambda: self._files.new(self.name),
             layout=known_layout(shape, dtype),
             metadata={},
             lease_s=lease_s,
@@ -109,10 +115,23 @@ class ExposingDevice(Device):
         self.num_events.put(num_events)
         self.exposure_s.put(exposure_s)
         self.trigger_mode.put(trigger_mode)
-        self.url.put(self.client.url, internal=True)
+        self._note(url=self.client.url, on_missing=on_missing)
+        self._sums = total_counts
+        if not total_counts:
+            self.total_counts.kind = Kind.omitted
         self._staging: Staging | None = None
         self._events: Events | None = None
-        self._flies_first = False
+        self._was_refused = False
+        """True after a `stage` that found it staged."""
+
+    @property
+    def write_path_template(self) -> Where:
+        """Template or path provider; another one names the files from then on."""
+        return self._files.where
+
+    @write_path_template.setter
+    def write_path_template(self, where: Where) -> None:
+        self._files.where = where
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -138,7 +157,11 @@ class ExposingDevice(Device):
 
     def stage(self) -> list[object]:
         """Arm service and detector, or fail with what is in the way."""
-        staged = super().stage()
+        try:
+            staged = super().stage()
+        except RedundantStaging:
+            self._was_refused = True
+            raise
         try:
             self._open()
         except BaseException:
@@ -149,8 +172,13 @@ class ExposingDevice(Device):
     def unstage(self) -> list[object]:
         """Leave service and detector idle; what fails is logged, and hides nothing."""
         staging, events = self._staging, self._events
+        was_refused, self._was_refused = self._was_refused, False
+        if was_refused and events and events.status and not events.status.done:
+            # A plan that found it in use cleans up, in the middle of another plan.
+            logger.warning("%s: not unstaged, it is exposing", self.name)
+            return [self]
         self._staging = self._events = None
-        self._flies_first = False
+        self._forget_preparation()
         if staging is not None and events is not None:
             complete, keep = events.is_complete, events.kept_rows
             if events.mixes_streams:
@@ -167,37 +195,26 @@ class ExposingDevice(Device):
         self._staging = staging
         self._events = Events(
             staging.settings.frames_per_event,
+            self._new_documents,
             starts_exposures=self.driver.starts_exposures,
         )
+        self._files.begin()
         try:
             staging.open()
         except AcquisitionError as error:
             raise AcquisitionError(f"{self.name}: {error}") from error
-        self.exposure_s.put(staging.settings.exposure_s)
-        self.trigger_mode.put(staging.settings.trigger_mode)
-        self.file.put(staging.acquisition.file or "", internal=True)
-        version = str(self.client.status().get("version", ""))
-        self.service_version.put(version, internal=True)
-
-    def _new_file(self) -> str:
-        template = check_template(self.write_path_template)
-        return write_path(template, self.name, datetime.now())
-
-    def _settings(self, mode: Mode) -> Settings:
-        names = ("frames_per_event", "num_events", "exposure_s", "trigger_mode")
-        value = {name: getattr(self, name).get() for name in names}
-        n = int(value["frames_per_event"])
-        count = int(value["num_events"]) if mode == "fly" else 1
-        if n < 1 or count < 1:
-            raise ValueError(
-                f"{self.name}: frames_per_event {n}, num_events {count}: at least 1"
-            )
-        return Settings(
-            frames=n * count,
-            frames_per_event=n,
-            exposure_s=float(value["exposure_s"]),
-            trigger_mode=str(value["trigger_mode"]),
+        where = self.write_path_template
+        self._note(
+            file=staging.acquisition.file or "",
+            path_template=where if isinstance(where, str) else repr(where),
+            dataset=staging.acquisition.dataset,
+            service_version=staging.service.version,
+            detector_class=staging.service.detector_class,
         )
+        self._note_staged(staging.settings)
+
+    def _new_documents(self) -> EventDocuments:
+        raise NotImplementedError  # each flavour has its own
 
     def trigger(self) -> FramesStatus:
         """Take one event; done when its frames are durable.
@@ -205,31 +222,6 @@ class ExposingDevice(Device):
         An event that was triggered but not read is taken back first.
         """
         return self._expose("step", None)
-
-    def prepare(self, value: object) -> CauseStatus:
-        """Set how many events the next kickoff yields.
-
-        Args:
-            value: A number, or ophyd-async's TriggerInfo or the like of it, whose
-                `livetime` is the exposure.
-        """
-        count = getattr(value, "number_of_events", value)
-        n = getattr(value, "collections_per_event", None)
-        if n not in (None, self.frames_per_event.get()):
-            raise ValueError(
-                f"{self.name}: collections_per_event is {n}, frames_per_event "
-                f"{self.frames_per_event.get()}: set that before the device is staged"
-            )
-        if not isinstance(count, int) or count < 1:
-            raise ValueError(f"{self.name}: {count!r} is no number of events")
-        if livetime_s := getattr(value, "livetime", 0.0):
-            self.exposure_s.put(float(livetime_s))
-        self.num_events.put(count)
-        # Prepared before it is staged, it is armed once, and not for stepping first.
-        self._flies_first = self._staging is None
-        status = CauseStatus(self)
-        status.set_finished()
-        return status
 
     def kickoff(self) -> CauseStatus:
         """Begin to take `num_events` events; done when the exposures begin."""
@@ -273,11 +265,17 @@ class ExposingDevice(Device):
             raise RuntimeError(f"{self.name}: {MIXED}")
         if events.status is not None and not events.status.done:
             raise RuntimeError(f"{self.name}: the last exposure is not over yet")
+        if mode == "fly" and events.is_half_told:
+            raise RuntimeError(f"{self.name}: {HALF_TOLD}")
         settings = self._settings(mode)
         if settings.frames_per_event != staging.settings.frames_per_event:
             raise RuntimeError(f"{self.name}: frames_per_event changed while staged")
+        events.starts_exposures = self.driver.starts_exposures
         place = events.next(mode, staging.rows)
         status = FramesStatus(self, place.start, place.start + settings.frames)
+        status.wants_total = self._sums and mode == "step"
+        if self._stall_timeout_s is not None:
+            staging.stall_timeout_s = self._stall_timeout_s
         events.status = status
         staging.expose(
             status,

@@ -2,17 +2,23 @@
 
 from typing import Any
 
-from srx_ophyd.client import Acquisition, ServiceClient
+from srx_ophyd.client import Acquisition, ServiceClient, ServiceFacts
 from srx_ophyd.documents import FrameLayout
+from srx_ophyd.driver import Driver
 from srx_ophyd.watch import AcquisitionError
 
 CLOSING_S = 10.0
 """How long a file that is just being closed is waited for: fsync may take a while."""
 
+CLIENT_GONE = "client gone"
+"""How the service's words begin when a lease has ended."""
+
 
 def past_acquisitions(client: ServiceClient) -> list[Acquisition]:
     """Return them, newest first, once those that are finishing are over."""
     past = client.acquisitions()
+    if client.abort_lost(past):
+        past = client.acquisitions()
     closing = [one for one in past if one.state == "finishing"]
     for one in closing:
         # Answered when it is over: more rows it will not have.
@@ -29,6 +35,26 @@ def refuse_if_in_use(past: list[Acquisition], url: str) -> None:
                 f"{other.state}, file {other.file}; wait until it is over, or end it: "
                 f"POST {url}/api/v1/acquisitions/{other.id}/stop"
             )
+
+
+def refuse_other_stream(driver: Driver, service: ServiceFacts) -> None:
+    """Raise DriverError when the service cannot receive what the detector sends.
+
+    Not every driver can tell.
+    """
+    check = getattr(driver, "check_decoder", None)
+    if check is not None:
+        check(service.detector_class)
+
+
+def was_abandoned(past: list[Acquisition], device: str) -> bool:
+    """True when the last one was this device's, and its client has vanished."""
+    last = past[0] if past else None
+    return (
+        last is not None
+        and (last.error or "").startswith(CLIENT_GONE)
+        and last.metadata.get("device") == device
+    )
 
 
 def layout_of(past: list[Acquisition], labels: dict[str, Any]) -> FrameLayout:

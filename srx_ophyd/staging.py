@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from srx_ophyd import history
-from srx_ophyd.client import Acquisition, ServiceClient
+from srx_ophyd.client import Acquisition, ServiceClient, ServiceFacts
 from srx_ophyd.documents import FrameLayout
 from srx_ophyd.driver import Driver, Settings
+from srx_ophyd.ending import end, quietly
 from srx_ophyd.endpoint import RemoteError
 from srx_ophyd.status import CauseStatus, FramesStatus
 from srx_ophyd.watch import AcquisitionError, Watch
@@ -58,12 +59,16 @@ class Staging:
         self._requested = settings
         self.layout: FrameLayout
         """Set by `open`, and the same until the end."""
+        self.service: ServiceFacts
+        """Set by `open`."""
+        self.stall_timeout_s = terms.stall_timeout_s
         self._client = client
         self._terms = terms
         self._watch: Watch | None = None
         self.is_open = False
         """True when service and detector are both armed."""
         self._is_armed = False
+        self._is_abandoned = False
         # Held by whoever speaks to the detector, except to abort.
         self._busy = threading.Lock()
 
@@ -87,10 +92,15 @@ class Staging:
             AcquisitionError: The service is in use, the shape of the frames cannot be
                 known, or the armed series did not come.
         """
+        self.service = self._client.facts()
         past = history.past_acquisitions(self._client)
         # Before the detector is touched: somebody else may be in the middle of a scan.
         history.refuse_if_in_use(past, self._client.url)
+        if history.was_abandoned(past, self._terms.name):
+            # Nobody else ends what the detector may still be doing for a dead client.
+            quietly(self.driver.abort)
         self.settings = self.driver.configure(self._requested)
+        history.refuse_other_stream(self.driver, self.service)
         layout = self.driver.layout() or self._terms.layout
         layout = layout or history.layout_of(past, self._labels())
         n = self.settings.frames_per_event
@@ -147,7 +157,7 @@ class Staging:
         # One that was not armed by us may be somebody else's at this moment.
         if self._is_armed:
             self._is_armed = False
-            _quietly(self.driver.abort)
+            quietly(self.driver.abort)
 
     def close(self, *, complete: bool, keep: int | None) -> None:
         """Disarm the detector and end the acquisition; logs what fails.
@@ -160,38 +170,29 @@ class Staging:
             self.interrupt()
         # Whoever still speaks to the detector was told to stop; that takes a while.
         is_ours = self._busy.acquire(timeout=self._client.timeout_s)
+        # If it takes too long, they clean up behind themselves.
+        self._is_abandoned = not is_ours
         try:
-            if self._is_armed:
-                self._is_armed = False
-                _quietly(self.driver.disarm)
-            if self._watch is not None:
-                _quietly(lambda: self._end(complete, keep))
+            self._leave(complete, keep)
         finally:
             if is_ours:
                 self._busy.release()
 
-    def _end(self, complete: bool, keep: int | None) -> None:
+    def _leave(self, complete: bool, keep: int | None) -> None:
+        if self._is_armed:
+            self._is_armed = False
+            quietly(self.driver.disarm)
         watch, self._watch = self._watch, None
-        if watch is None:
-            return
-        watch.close()
-        # Asked once more: what is known may be from before the last frames came.
-        acquisition = self._client.acquisition(watch.acquisition.id)
-        if acquisition.is_over:
-            return
-        if keep is not None and (acquisition.rows > keep or not complete):
-            self._client.rewind(acquisition.id, keep)
-        if complete:
-            self._client.stop(acquisition.id, self._client.timeout_s)
-        else:
-            self._client.abort(acquisition.id)
+        if watch is not None:
+            watch.close()
+            end(self._client, watch.acquisition, complete=complete, keep=keep)
 
     def _labels(self) -> dict[str, Any]:
         return {"device": self._terms.name, "configuration": self.settings.keys}
 
     def _open_file(self) -> None:
-        acquisition = self._client.arm(
-            file=self._terms.new_file(),
+        acquisition = self._client.arm_new(
+            self._terms.new_file(),
             shape=[*self.layout.shape],
             dtype=self.layout.dtype,
             series="open",
@@ -199,6 +200,8 @@ class Staging:
             missing="fill",
             lease_s=self._terms.lease_s,
             metadata=self._terms.metadata | self._labels(),
+            # Nothing, until something is triggered.
+            expected=0 if self.driver.starts_exposures else None,
             await_series_id=self.driver.names_series,
         )
         self._watch = Watch(
@@ -214,6 +217,8 @@ class Staging:
         # Before it is: a detector that did not answer may be armed all the same.
         self._is_armed = True
         series_id = self.driver.arm()
+        # Interrupted meanwhile, it is armed all the same.
+        self._is_armed = True
         if series_id is not None and self._watch is not None:
             self._watch.pin(series_id, self._terms.patience_s)
 
@@ -257,9 +262,12 @@ class Staging:
             )
 
     def _take(self, status: FramesStatus, begun: CauseStatus | None) -> None:
+        if self._watch is not None:
+            own = self.driver.starts_exposures
+            self._watch.limit(status.target if own else None)
         if status.done or self._watch is None:  # a pause came first
             return
-        stall_s = self._terms.stall_timeout_s or self._default_stall_s()
+        stall_s = self.stall_timeout_s or self._default_stall_s()
         self._watch.expect(status, stall_s)
         if begun is not None:
             begun.give_up()
@@ -288,13 +296,8 @@ class Staging:
             status.fail(error)
             if begun is not None:
                 begun.fail(error)
-
-
-def _quietly(do: Callable[[], Any]) -> None:
-    """Do it; what fails is logged, so that it does not hide an earlier error."""
-    try:
-        do()
-    except RemoteError as error:
-        logger.warning("%s", error)
-    except Exception:
-        logger.exception("while cleaning up")
+        finally:
+            if begun is not None:
+                begun.give_up()
+            if self._is_abandoned:
+                self._leave(complete=False, keep=None)

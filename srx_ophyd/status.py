@@ -1,13 +1,22 @@
 """The status a plan waits for: how many frames of how many are durable, and why not."""
 
 import contextlib
+import math
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
-from ophyd.device import Device
 from ophyd.status import DeviceStatus
 from ophyd.utils import InvalidState
+
+
+class Named(Protocol):
+    """A device, of ophyd or of ophyd-async."""
+
+    @property
+    def name(self) -> str:
+        """What its texts begin with."""
+        ...
 
 
 class CauseStatus(DeviceStatus):
@@ -17,7 +26,7 @@ class CauseStatus(DeviceStatus):
     the exception a user sees.
     """
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Named) -> None:
         # The device must not be stopped because of a failure: unstage does that, and
         # it knows whether the service can still be reached.
         super().__init__(device, call_stop_on_failure=False)
@@ -53,13 +62,17 @@ class FramesStatus(CauseStatus):
         target: Rows of the file when this is done.
     """
 
-    def __init__(self, device: Device, start: int, target: int) -> None:
+    def __init__(self, device: Named, start: int, target: int) -> None:
         self.start = start
         self.target = target
         self.rows = start
         """Durable rows, as far as is known."""
         self.has_all = False
         """True when the frames came; a pause finishes a status without them."""
+        self.wants_total = False
+        """True: its last frame is to be summed before it is done."""
+        self.total_counts = math.nan
+        """The sum of its last frame; NaN where it is not known."""
         self.missing = 0
         """Of these frames, those that never came or could not be read."""
         self._begun_s = time.monotonic()

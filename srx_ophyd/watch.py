@@ -4,12 +4,15 @@ One thread a staging. The answer comes when the row is durable: no interval lies
 a frame and the next point of a scan. The same polls renew the lease.
 """
 
+import contextlib
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
 
-from srx_ophyd.client import Acquisition, ServiceClient
+from srx_ophyd import holes
+from srx_ophyd.client import Acquisition, ServiceClient, ServiceError
 from srx_ophyd.endpoint import RemoteError
 from srx_ophyd.status import FramesStatus
 
@@ -59,6 +62,8 @@ class Watch:
         self._age = 0
         self._rewinding = False
         self._closed = False
+        self._has_warned = False
+        self._limit: int | None = 0
         self._thread = threading.Thread(
             target=self._follow, name=f"srx-watch-{acquisition.id}", daemon=True
         )
@@ -73,6 +78,19 @@ class Watch:
     def rows(self) -> int:
         """Durable rows, as far as is known."""
         return self._latest.rows
+
+    def limit(self, rows: int | None) -> None:
+        """Take no more than so many rows: what comes beyond is no frame of the next.
+
+        Args:
+            rows: None: all that come, where frames may come before they are asked for.
+
+        Raises:
+            RemoteError: The service did not take it.
+        """
+        if rows != self._limit:
+            self._client.patch(self._latest.id, expected=rows)
+            self._limit = rows
 
     def expect(self, status: FramesStatus, stall_s: float) -> None:
         """Settle `status` when its frames are durable, or stay out for `stall_s`."""
@@ -94,7 +112,12 @@ class Watch:
         with self._changed:
             if self._awaited is status:
                 self._awaited = None
-        status.fail(AcquisitionError(self._explain(status, str(cause))))
+        if isinstance(cause, ServiceError) and cause.status is not None:
+            # It answered: what has become of the acquisition may be the true cause.
+            with contextlib.suppress(RemoteError):
+                self._poll(None, self._age)
+        text = f"the service was restarted: {cause}" if _is_forgotten(cause) else cause
+        status.fail(AcquisitionError(self._explain(status, str(text))))
 
     def distrust(self) -> None:
         """Take no more rows from polls: a rewind is about to shrink the file."""
@@ -186,16 +209,45 @@ class Watch:
             status.rows = min(self._latest.rows, status.target)
             status.fail(AcquisitionError(self._explain(status, cause)))
         elif is_settled:
+            if status.wants_total and not status.done:
+                status.total_counts = self._total(status.target - 1)
             status.succeed()
         else:
             status.progress(self._latest.rows)
 
+    def _total(self, row: int) -> float:
+        """Return the sum of a row's frame; NaN where the last frame is another."""
+        acquisition = self._latest
+        if row in acquisition.hole_rows:
+            return math.nan
+        try:
+            told = self._client.latest_frame(total=True)
+        except RemoteError as error:
+            self._warn_of_total(str(error))
+            return math.nan
+        total = told.get("total_counts")
+        of_row = (told.get("acquisition"), told.get("row")) == (acquisition.id, row)
+        if of_row and isinstance(total, int | float):
+            return float(total)
+        seen = {key: told.get(key) for key in ("acquisition", "row", "total_counts")}
+        self._warn_of_total(f"the service's last frame is not row {row}: {seen}")
+        return math.nan
+
+    def _warn_of_total(self, text: str) -> None:
+        """Warn once a staging: it may be so for every point of a scan."""
+        if not self._has_warned:
+            self._has_warned = True
+            where = self._latest.id
+            logger.warning("acquisition %s: total_counts is not known: %s", where, text)
+
     def _cause(self, status: FramesStatus) -> str | None:
         """Return why frames will not come; None when they still may, or are there."""
         acquisition = self._latest
-        status.missing = max(0, acquisition.holes - self._holes_before)
+        span = status.start, status.target
+        status.missing = holes.count_in(acquisition, *span, self._holes_before)
         if status.missing and not self._allow_missing:
-            return f"{status.missing} frames never came, and on_missing is 'fail'"
+            text = holes.words(acquisition, *span, status.missing)
+            return f"{text}, and on_missing is 'fail'"
         if acquisition.rows >= status.target:
             return None
         if acquisition.is_over:
@@ -232,3 +284,8 @@ class Watch:
             return
         # Nobody waits: it may be back before somebody does.
         logger.warning("acquisition %s: %s", self._latest.id, error)
+
+
+def _is_forgotten(cause: Exception) -> bool:
+    """True when the service knows nothing of an acquisition that it armed."""
+    return isinstance(cause, ServiceError) and cause.status == 404

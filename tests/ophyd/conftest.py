@@ -9,6 +9,7 @@ from bluesky import RunEngine
 from event_model import DocumentNames, schema_validators
 
 from srx_ophyd.device import SrxDetector
+from srx_ophyd.exposing import ExposingDevice
 from tests.ophyd.fake_driver import FakeDriver
 from tests.ophyd.fake_service import FakeService
 
@@ -29,9 +30,28 @@ class Documents:
     def of(self, kind: str) -> list[dict[str, Any]]:
         return [document for name, document in self.all if name == kind]
 
-    def indices(self) -> list[tuple[int, int]]:
-        data = self.of("stream_datum")
-        return [(one["indices"]["start"], one["indices"]["stop"]) for one in data]
+    def resources(self, ending: str = "_image") -> list[dict[str, Any]]:
+        """Return the StreamResource documents of data keys that end so."""
+        all_of_them = self.of("stream_resource")
+        return [one for one in all_of_them if one["data_key"].endswith(ending)]
+
+    def indices(self, ending: str = "_image") -> list[tuple[int, int]]:
+        """Return what the StreamDatum documents of such data keys tell of."""
+        resources = {one["uid"] for one in self.resources(ending)}
+        return [
+            (one["indices"]["start"], one["indices"]["stop"])
+            for one in self.of("stream_datum")
+            if one["stream_resource"] in resources
+        ]
+
+    def rows(self) -> list[int]:
+        """Return which events' frames they tell of, in whichever flavour."""
+        data = {one["datum_id"]: one for one in self.of("datum")}
+        pages = [one["data"] for one in self.of("event_page")]
+        ids = [one["data"].get("det_image") for one in self.of("event")]
+        ids += [id for page in pages for id in page["det_image"]]
+        told = [data[id]["datum_kwargs"]["point_number"] for id in ids if id]
+        return told + [row for indices in self.indices() for row in range(*indices)]
 
 
 @pytest.fixture
@@ -46,19 +66,19 @@ def driver(service: FakeService) -> FakeDriver:
 
 
 @pytest.fixture
-def make(
-    service: FakeService, driver: FakeDriver
-) -> Iterator[Callable[..., SrxDetector]]:
-    made: list[SrxDetector] = []
+def make(service: FakeService, driver: FakeDriver) -> Iterator[Callable[..., Any]]:
+    made: list[ExposingDevice] = []
 
-    def make_device(**arguments: Any) -> SrxDetector:
+    def make_device(
+        flavour: type[ExposingDevice] = SrxDetector, **arguments: Any
+    ) -> ExposingDevice:
         arguments = {
             "name": "det",
             "driver": driver,
             "write_path_template": "/data/{name}.h5",
             "timeout_s": 4.0,
         } | arguments
-        device = SrxDetector(arguments.pop("url", service.url), **arguments)
+        device = flavour(arguments.pop("url", service.url), **arguments)
         made.append(device)
         return device
 
@@ -69,7 +89,7 @@ def make(
 
 
 @pytest.fixture
-def det(make: Callable[..., SrxDetector]) -> SrxDetector:
+def det(make: Callable[..., Any]) -> SrxDetector:
     return make()
 
 
@@ -102,3 +122,20 @@ def pause_at(engine: RunEngine, driver: FakeDriver) -> Callable[[int], None]:
         driver.on_trigger = hold
 
     return arrange
+
+
+@pytest.fixture
+def make_async(
+    engine: RunEngine, service: FakeService, driver: FakeDriver
+) -> Iterator[Callable[..., Any]]:
+    # Imported here: it takes a second, and few tests need it.
+    from tests.ophyd.async_devices import making
+
+    common = {"url": service.url, "driver": driver, "timeout_s": 4.0}
+    with making(path_provider="/data/{name}.h5", **common) as make:
+        yield make
+
+
+@pytest.fixture
+def adet(make_async: Callable[..., Any]) -> Any:
+    return make_async()

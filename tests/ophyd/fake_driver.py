@@ -1,7 +1,7 @@
 """A detector within the test: it exposes when told to, unless a test holds it."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from srx_ophyd.documents import FrameLayout
@@ -13,6 +13,7 @@ LAYOUT = FrameLayout((4, 6), "uint16")
 
 class FakeDriver:
     starts_exposures = True
+    trigger_modes: Mapping[str, str] = {"internal": "ints", "edge": "exts"}
 
     def __init__(self, service: FakeService, *, names_series: bool = False) -> None:
         self.names_series = names_series

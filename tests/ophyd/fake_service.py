@@ -16,6 +16,7 @@ from fastapi import APIRouter, Body, Depends, FastAPI, Query, Request
 from fastapi.responses import JSONResponse
 
 COUNTS = ("received", "written", "missing", "rejected", "rewound", "stale", "unsaved")
+COUNTS += ("surplus",)
 
 
 class Refusal(Exception):
@@ -31,16 +32,28 @@ class FakeService:
         self.acquisitions: list[dict[str, Any]] = []
         self.frames: dict[str, list[Any]] = {}
         """By acquisition: what `send` was given; the file, so to speak."""
+        self.files: set[str] = set()
+        """There before anything was armed."""
         self.refusals: dict[str, tuple[int, str, str]] = {}
         """By request ("arm", "get", "patch", "stop", "abort", "rewind")."""
         self.requests: list[tuple[str, Any]] = []
         self.silent = threading.Event()
         """While set, nothing is answered."""
+        self.delay_s = 0.0
+        """How long every answer takes."""
         self.loses: set[str] = set()
         """Requests that are carried out, but whose answers never come."""
         self.sees_series = True
         """False: the armed series never reaches the service."""
-        self.version = "1.2.3"
+        self.version: str | None = "1.2.3"
+        self.has_status = self.has_v1 = True
+        """False: 404 to /status; to /api/v1/detector and the list of acquisitions."""
+        self.shown: dict[str, Any] | None = None
+        """The last frame; None: what was sent last, as long as it is in the file."""
+        self.columns = {
+            name: f"/entry/instrument/eiger/{name}"
+            for name in ("timestamp", "sequence_number")
+        }
         self._numbers = itertools.count(1)
         self._changed: set[asyncio.Event] = set()
         self._server: uvicorn.Server | None = None
@@ -109,6 +122,12 @@ class FakeService:
         one = self.current
         if one["state"] in ("done", "failed", "aborted"):
             return
+        if one["expected"] is not None:
+            room = max(0, one["expected"] - len(self.rows) - missing)
+            one["counts"]["surplus"] += len(frames[room:])
+            frames = frames[:room]
+        rows = len(self.rows)
+        one["holes"] += range(rows, rows + missing)
         self.frames[one["id"]] += [None] * missing + list(frames)
         one["counts"]["received"] += len(frames)
         one["counts"]["written"] += len(frames)
@@ -139,6 +158,7 @@ class FakeService:
     async def answer(self, what: str, details: Any = None) -> None:
         """Note a request; refuse it, or keep it waiting, as the test wants."""
         self.requests.append((what, details))
+        await asyncio.sleep(self.delay_s)
         while self.silent.is_set():  # noqa: ASYNC110  another thread clears it
             await asyncio.sleep(0.01)
         if what in self.refusals:
@@ -155,6 +175,9 @@ class FakeService:
             if one["state"] not in ("done", "failed", "aborted"):
                 text = f"acquisition {one['id']} is {one['state']}, file {one['file']}"
                 raise Refusal(409, "busy", text)
+        if request["file"] in self.files:
+            text = f"{request['file']} exists and is never overwritten; choose another"
+            raise Refusal(409, "file exists", text)
         number = next(self._numbers)
         self.acquisitions.append(
             {
@@ -167,9 +190,12 @@ class FakeService:
                 "shape": request["shape"],
                 "dtype": request["dtype"],
                 "chunk": None,
+                "columns": self.columns,
                 "series": request["series"],
                 "series_id": None,
+                "expected": request.get("expected"),
                 "rows": 0,
+                "holes": [],
                 "counts": dict.fromkeys(COUNTS, 0),
                 "lease_s": request["lease_s"],
                 "metadata": request["metadata"],
@@ -180,10 +206,24 @@ class FakeService:
 
     def rewind(self, one: dict[str, Any], rows: int) -> None:
         frames = self.frames[one["id"]]
-        one["counts"]["rewound"] += len(frames) - rows
+        gone = frames[rows:]
+        one["counts"]["missing"] -= gone.count(None)
+        one["counts"]["rewound"] += len(gone) - gone.count(None)
         del frames[rows:]
+        one["holes"] = [row for row in one["holes"] if row < rows]
         one["rows"] = rows
         one["series_id"] = None
+
+    def latest(self) -> dict[str, Any]:
+        """Its pixels sum up to 1000 and the row."""
+        if self.shown is not None:
+            return self.shown
+        row = len(self.rows) - 1
+        return {
+            "acquisition": self.current["id"],
+            "row": row,
+            "total_counts": 1000 + row,
+        }
 
     async def wait_for(self, one: dict[str, Any], rows: int, timeout_s: float) -> None:
         event: Any = asyncio.Event()
@@ -232,12 +272,31 @@ async def readyz(service: Service) -> dict[str, bool]:
 
 @router.get("/status")
 async def status(service: Service) -> dict[str, Any]:
-    return {"state": "idle", "version": service.version}
+    if not service.has_status:
+        raise Refusal(404, "Not Found", "there is no such path")
+    version = {} if service.version is None else {"version": service.version}
+    return {"state": "idle"} | version
+
+
+@router.get("/api/v1/detector")
+async def detector(service: Service) -> dict[str, Any]:
+    if not service.has_v1:
+        raise Refusal(404, "Not Found", "there is no such path")
+    return {"name": "test", "class": "Eiger"}
+
+
+@router.get("/api/v1/frame/latest")
+async def latest(service: Service, total: bool = False) -> dict[str, Any]:
+    await service.answer("latest", total)
+    await service.after("latest")
+    return service.latest() | ({} if total else {"total_counts": None})
 
 
 @router.get("/api/v1/acquisitions")
 async def acquisitions(service: Service) -> dict[str, Any]:
     await service.answer("list")
+    if not service.has_v1:
+        raise Refusal(404, "Not Found", "there is no such path")
     return {"acquisitions": service.acquisitions[::-1]}
 
 
@@ -266,7 +325,11 @@ async def acquisition(
 @router.patch("/api/v1/acquisitions/{id}")
 async def patch(service: Service, id: str, changes: dict[str, Any]) -> dict[str, Any]:
     await service.answer("patch", changes)
-    return service.find(id)
+    one = service.find(id)
+    if one["state"] in ("done", "failed", "aborted"):
+        raise Refusal(409, "over", f"acquisition {id} is {one['state']} already")
+    one["expected"] = changes.get("expected", one["expected"])
+    return one
 
 
 @router.post("/api/v1/acquisitions/{id}/{command}")

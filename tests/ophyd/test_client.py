@@ -67,6 +67,37 @@ def test_reads_the_state_of_the_line(client):
     assert client.status()["state"] == "idle"
 
 
+def test_says_what_the_service_is(client):
+    facts = client.facts()
+    assert (facts.version, facts.detector_class) == ("1.2.3", "Eiger")
+
+
+def test_what_tells_no_version_is_no_srx(client, service):
+    service.version = None
+    with pytest.raises(ServiceError, match=f"{service.url} is no srx service, GET /st"):
+        client.facts()
+
+
+def test_a_server_without_status_is_no_srx(client, service):
+    service.has_status = False
+    with pytest.raises(ServiceError, match="is no srx service"):
+        client.facts()
+
+
+@pytest.mark.parametrize("ask", [ServiceClient.facts, ServiceClient.acquisitions])
+def test_another_version_of_the_api_is_told(client, service, ask):
+    service.has_v1 = False
+    with pytest.raises(ServiceError, match="does not speak version 1 of the API, the"):
+        ask(client)
+
+
+def test_sums_the_last_frame_when_asked(client, armed, service):
+    service.send(1, 2)
+    assert client.latest_frame()["total_counts"] is None
+    told = client.latest_frame(total=True)
+    assert told == {"acquisition": armed.id, "row": 1, "total_counts": 1001}
+
+
 def test_an_arm_without_an_answer_is_looked_for_not_repeated(client, service):
     service.loses.add("arm")
     assert client.arm(**REQUEST).file == REQUEST["file"]
@@ -90,6 +121,20 @@ def test_an_unknown_acquisition_is_told(client):
 def test_what_is_no_acquisition_is_an_error(answer):
     with pytest.raises(ServiceError, match="not an acquisition"):
         Acquisition.from_json(answer)
+
+
+def test_where_columns_and_holes_are_is_told():
+    base = {"id": "1", "state": "running", "dataset": "/e/d", "rows": 9}
+    told = base | {"columns": {"timestamp": "/e/timestamp"}, "holes": [3, 5]}
+    acquisition = Acquisition.from_json(told)
+    assert acquisition.columns == {"timestamp": "/e/timestamp"}
+    assert acquisition.hole_rows == (3, 5)
+
+
+def test_an_older_service_tells_no_columns_and_no_holes():
+    base = {"id": "1", "state": "running", "dataset": "/e/d", "rows": 9}
+    acquisition = Acquisition.from_json(base)
+    assert (acquisition.columns, acquisition.hole_rows) == ({}, ())
 
 
 def test_holes_are_rows_without_a_frame():

@@ -1,25 +1,21 @@
+import pytest
 from event_model import DocumentNames, schema_validators
 
 from srx_ophyd.documents import (
-    EventDocuments,
+    FRAME_KEYS,
     FrameLayout,
+    column_data_key,
     data_key,
+    datum_data_key,
+    resource,
     stream_resource,
 )
+from srx_service.columns import CHUNK_BYTES, OWN
 
 ONE = FrameLayout((4, 6), "uint16")
 THREE = FrameLayout((4, 6), ">u4", frames_per_event=3)
-
-
-def make():
-    return stream_resource(ONE, "det_image", "file://localhost/data/a.h5", "/entry/d")
-
-
-def emit(documents, descriptor="d1"):
-    """Do to documents what the RunEngine does when it emits them."""
-    for name, document in documents:
-        filled = {"stream_resource": {"run_start": "r1"}}
-        document.update(filled.get(name, {"descriptor": descriptor}))
+URI = "file://localhost/data/a.h5"
+PLACE = ("/", "data/a.h5")
 
 
 def test_one_frame_has_no_axis_for_itself():
@@ -34,8 +30,34 @@ def test_several_frames_have_an_axis_in_front():
     assert key["dtype_numpy"] == ">u4"
 
 
-def test_a_resource_names_file_dataset_and_chunks():
-    bundle = stream_resource(ONE, "k", "file://localhost/a.h5", "/entry/d", (8, 4, 6))
+@pytest.mark.parametrize(("layout", "n"), [(ONE, 1), (THREE, 3)])
+def test_frames_of_a_datum_have_an_axis_in_front_always(layout, n):
+    key = datum_data_key(layout, "SRX:http://a")
+    assert (key["shape"], key["dims"]) == ([n, 4, 6], ["frame", "y", "x"])
+    assert key["external"] == "FILESTORE:"
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "dtype_numpy"),
+    [("timestamp", "number", "<f8"), ("frame_number", "integer", "<u4")],
+)
+def test_a_column_is_one_value_a_frame(name, dtype, dtype_numpy):
+    one = column_data_key(FRAME_KEYS[name], 1, "SRX:http://a")
+    assert (one["dtype"], one["shape"], one["dims"]) == (dtype, [], [])
+    assert one["dtype_numpy"] == dtype_numpy
+    three = column_data_key(FRAME_KEYS[name], 3, "SRX:http://a")
+    assert (three["dtype"], three["shape"], three["dims"]) == ("array", [3], ["frame"])
+
+
+@pytest.mark.parametrize("key", FRAME_KEYS.values())
+def test_columns_are_as_the_service_writes_them(key):
+    dtype = OWN[key.column].dtype
+    assert key.dtype_numpy == dtype.str
+    assert key.chunk == CHUNK_BYTES // dtype.itemsize
+
+
+def test_a_stream_resource_names_file_dataset_and_chunks():
+    bundle = stream_resource(ONE, "k", URI, "/entry/d", (8, 4, 6))
     parameters = {"dataset": "/entry/d", "chunk_shape": [8, 4, 6], "swmr": True}
     assert bundle.stream_resource_doc["parameters"] == parameters
     schema_validators[DocumentNames.stream_resource].validate(
@@ -43,55 +65,31 @@ def test_a_resource_names_file_dataset_and_chunks():
     )
 
 
-def test_a_resource_of_several_frames_has_a_multiplier():
-    bundle = stream_resource(THREE, "k", "file://localhost/a.h5", "/entry/d")
+@pytest.mark.parametrize(
+    ("chunk", "told"),
+    [
+        (None, [1, 3, 4, 6]),
+        ((8, 4, 6), [2, 3, 4, 6]),
+        ((1024,), [341, 3]),
+    ],
+)
+def test_chunks_of_several_frames_are_counted_in_events(chunk, told):
+    bundle = stream_resource(THREE, "k", URI, "/entry/d", chunk)
     assert bundle.stream_resource_doc["parameters"]["multiplier"] == 3
-    assert bundle.stream_resource_doc["parameters"]["chunk_shape"] == [1, 3, 4, 6]
+    assert bundle.stream_resource_doc["parameters"]["chunk_shape"] == told
 
 
-def test_events_are_told_of_once_after_their_resource():
-    events = EventDocuments()
-    names = [name for name, _ in events.up_to(2, make)]
-    assert names == ["stream_resource", "stream_datum"]
-    assert [*events.up_to(2, make)] == []
-    [(name, datum)] = events.up_to(5, make)
-    assert (name, datum["indices"]) == ("stream_datum", {"start": 2, "stop": 5})
-    schema_validators[DocumentNames.stream_datum].validate(datum)
+def test_the_handler_of_area_detectors_is_told_nothing_it_does_not_take():
+    document = resource(THREE, "AD_HDF5", PLACE, "/entry/d").resource_doc
+    assert document["resource_kwargs"] == {"frame_per_point": 3}
+    assert (document["root"], document["resource_path"]) == PLACE
+    schema_validators[DocumentNames.resource].validate(document)
 
 
-def test_what_was_emitted_is_not_taken_back():
-    events = EventDocuments()
-    emit(events.up_to(2, make))
-    assert (events.take_back(), events.published) == (False, 2)
-    assert events.is_taken
-
-
-def test_what_was_dropped_is_taken_back_with_its_resource():
-    events = EventDocuments()
-    list(events.up_to(1, make))
-    assert (events.take_back(), events.published) == (True, 0)
-    assert not events.is_taken
-    assert next(events.up_to(1, make))[0] == "stream_resource"
-
-
-def test_a_resource_that_was_emitted_is_not_told_of_again():
-    events = EventDocuments()
-    emit(events.up_to(1, make))
-    list(events.up_to(2, make))
-    assert (events.take_back(), events.published) == (True, 1)
-    assert [name for name, _ in events.up_to(2, make)] == ["stream_datum"]
-
-
-def test_another_descriptor_after_one_question_is_another_configuration():
-    events = EventDocuments()
-    emit(events.up_to(1, make), "d1")
-    emit(events.up_to(2, make), "d2")
-    assert not events.mixes_streams(described=1)
-    assert events.mixes_streams(described=2)
-
-
-def test_going_back_to_a_descriptor_is_another_stream():
-    events = EventDocuments()
-    for stop, descriptor in enumerate(["d1", "d2", "d1"], start=1):
-        emit(events.up_to(stop, make), descriptor)
-    assert events.mixes_streams(described=1)
+def test_other_handlers_are_told_dataset_and_chunks():
+    document = resource(ONE, "SRX_HDF5", PLACE, "/entry/d", (8, 4, 6)).resource_doc
+    assert document["resource_kwargs"] == {
+        "frame_per_point": 1,
+        "dataset": "/entry/d",
+        "chunk_shape": [8, 1, 4, 6],
+    }

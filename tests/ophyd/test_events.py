@@ -1,27 +1,48 @@
 import pytest
 
-from srx_ophyd.documents import FrameLayout, stream_resource
+from srx_ophyd.datum_documents import DatumDocuments
+from srx_ophyd.documents import FrameLayout, resource, stream_resource
 from srx_ophyd.events import Events, Place
+from srx_ophyd.stream_documents import StreamDocuments
 
 N = 3
 
 
+LAYOUT = FrameLayout((4, 6), "uint16", N)
+
+
 class Status:
-    """As much of a FramesStatus as a events looks at."""
+    """As much of a FramesStatus as Events looks at."""
 
     def __init__(self, place, events):
         self.target = place.start + events * N
         self.has_all = True
 
 
-def make():
-    layout = FrameLayout((4, 6), "uint16", N)
-    return stream_resource(layout, "k", "file://localhost/a.h5", "/entry/d")
+def new_stream_documents():
+    uri = "file://localhost/a.h5"
+    return StreamDocuments(lambda: [stream_resource(LAYOUT, "k", uri, "/entry/d")])
+
+
+def new_datum_documents():
+    return DatumDocuments(
+        lambda: resource(LAYOUT, "AD_HDF5", ("/", "a.h5"), "/entry/d")
+    )
+
+
+@pytest.fixture(params=[new_stream_documents, new_datum_documents])
+def make(request):
+    """Events of either flavour; both follow the same rules."""
+
+    def make(**arguments):
+        return Events(N, request.param, **{"starts_exposures": True} | arguments)
+
+    return make
 
 
 @pytest.fixture
-def events():
-    return Events(N, starts_exposures=True)
+def events(make):
+    return make()
 
 
 def expose(events, mode, rows, count=1):
@@ -30,9 +51,15 @@ def expose(events, mode, rows, count=1):
     return place
 
 
+def read(events, rows, index=None):
+    """Ask for the documents, as `read` does, and emit none of them."""
+    events.publish(rows, index)
+    return list(events._documents.assets())
+
+
 def publish(events, rows, descriptor="d1"):
-    for name, document in events.documents(rows, None, make):
-        key = "run_start" if name == "stream_resource" else "descriptor"
+    for name, document in read(events, rows):
+        key = "run_start" if name.endswith("resource") else "descriptor"
         document[key] = descriptor
 
 
@@ -69,7 +96,7 @@ def test_a_point_that_was_not_read_is_rewound(events):
 
 def test_a_point_whose_documents_were_dropped_is_rewound(events):
     expose(events, "step", 0)
-    list(events.documents(N, None, make))
+    read(events, N)
     assert expose(events, "step", N) == Place(0, 0, new_file=False)
 
 
@@ -80,16 +107,16 @@ def test_a_pause_between_points_rewinds_nothing(events):
     assert expose(events, "step", N) == Place(N, None, new_file=False)
 
 
-def test_frames_that_nobody_started_may_be_ahead():
-    events = Events(N, starts_exposures=False)
+def test_frames_that_nobody_started_may_be_ahead(make):
+    events = make(starts_exposures=False)
     expose(events, "step", rows=20)
     assert events.index(20) == 1
     publish(events, 20)
     assert expose(events, "step", rows=20) == Place(N, None, new_file=False)
 
 
-def test_a_pause_rewinds_frames_that_nobody_started_too():
-    events = Events(N, starts_exposures=False)
+def test_a_pause_rewinds_frames_that_nobody_started_too(make):
+    events = make(starts_exposures=False)
     expose(events, "step", rows=20)
     events.pause(20)
     assert expose(events, "step", rows=20).rewind_to == 0
@@ -115,8 +142,8 @@ def test_the_next_run_of_fly_scans_takes_a_new_file(events):
 def test_only_what_was_asked_for_is_told_of(events):
     expose(events, "fly", 0, count=2)
     assert [events.index(rows) for rows in (0, 2, 3, 5, 6, 9)] == [0, 0, 1, 1, 2, 2]
-    [_, (_, datum)] = events.documents(6, 1, make)
-    assert datum["indices"] == {"start": 0, "stop": 1}
+    read(events, 6, index=1)
+    assert events._documents.published == 1
 
 
 def test_at_the_end_a_step_scan_keeps_its_events_alone(events):
@@ -124,7 +151,7 @@ def test_at_the_end_a_step_scan_keeps_its_events_alone(events):
     assert events.kept_rows is None  # no RunEngine took anything: keep all
     publish(events, N)
     expose(events, "step", N)
-    list(events.documents(2 * N, None, make))
+    read(events, 2 * N)
     assert events.kept_rows == N
 
 

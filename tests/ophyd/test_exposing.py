@@ -1,9 +1,9 @@
 """What goes wrong, when, and what the user is told; and that nothing waits for ever."""
 
 import logging
+import math
 import threading
 import time
-from types import SimpleNamespace
 
 import bluesky.plan_stubs as bps
 import bluesky.plans as bp
@@ -17,7 +17,7 @@ from srx_ophyd.device import SrxDetector
 from srx_ophyd.drivers import DriverError, NoDriver
 from srx_ophyd.plans import srx_fly
 from srx_ophyd.watch import AcquisitionError
-from tests.ophyd.fake_driver import LAYOUT
+from tests.ophyd.fake_driver import LAYOUT, FakeDriver
 
 DOWN = "http://127.0.0.1:9"
 BOUND_S = 10.0
@@ -54,7 +54,7 @@ def test_is_connected_when_the_service_can_take_data(det):
 
 def test_staging_fails_with_the_address_while_the_service_is_down(make, engine):
     det = make(url=DOWN)
-    with pytest.raises(ServiceError, match=rf"{DOWN}/api/v1 unreachable \(Connect"):
+    with pytest.raises(ServiceError, match=rf"{DOWN} unreachable \(Connect"):
         engine(bp.count([det]))
     assert (engine.state, det.unstage()) == ("idle", [det])
 
@@ -146,7 +146,7 @@ def test_the_users_shape_is_taken_when_the_driver_knows_none(make, driver, servi
 def test_the_shape_of_the_last_such_acquisition_is_taken(make, driver, service):
     det = make()
     det.stage()
-    service.send("a frame")
+    det.trigger().wait(5)
     det.unstage()
     driver.known = None
     make().stage()
@@ -156,7 +156,7 @@ def test_the_shape_of_the_last_such_acquisition_is_taken(make, driver, service):
 def test_a_shape_from_another_configuration_is_not_taken(make, driver, service):
     det = make(exposure_s=0.1)
     det.stage()
-    service.send("a frame")
+    det.trigger().wait(5)
     det.unstage()
     driver.known = None
     with pytest.raises(AcquisitionError, match="last frames were 4 x 6 uint16"):
@@ -374,32 +374,138 @@ def test_settings_that_change_the_frames_are_refused(det, driver):
         det.trigger().wait(5)
 
 
+def totals(documents):
+    return [one["data"]["det_total_counts"] for one in documents.of("event")]
+
+
+def test_the_last_frame_of_each_event_is_summed(make, engine, documents):
+    engine(bp.count([make(frames_per_event=3)], num=3))
+    assert totals(documents) == [1002.0, 1005.0, 1008.0]
+    [descriptor] = documents.of("descriptor")
+    assert descriptor["data_keys"]["det_total_counts"]["dtype"] == "number"
+    assert "det_total_counts" in descriptor["hints"]["det"]["fields"]
+
+
+def test_a_sum_that_cannot_be_had_is_no_reason_to_fail(det, engine, documents, service):
+    service.refusals["latest"] = (502, "undecodable frame", "8 bytes came")
+    engine(bp.count([det], num=2))
+    assert [math.isnan(total) for total in totals(documents)] == [True, True]
+
+
+def test_an_older_service_sums_nothing(det, engine, documents, service):
+    service.shown = {"series": 1, "frame": 0}
+    engine(bp.count([det]))
+    assert math.isnan(totals(documents)[0])
+
+
+def test_the_sum_can_be_left_out(make, engine, documents, service):
+    engine(bp.count([make(total_counts=False)], num=2))
+    assert set(documents.of("event")[0]["data"]) == {"det_frames_missing"}
+    assert "latest" not in dict(service.requests)
+
+
+def test_nothing_is_summed_in_a_fly_scan(det, engine, service):
+    engine(srx_fly([det], 10))
+    assert "latest" not in dict(service.requests)
+
+
+def test_missing_frames_are_counted_by_event(make, engine, documents, driver, service):
+    driver.on_trigger = lambda number: service.send(missing=number)
+    engine(bp.count([make(frames_per_event=5)], num=3))
+    missing = [one["data"]["det_frames_missing"] for one in documents.of("event")]
+    assert missing == [1, 2, 3]
+
+
+def test_missing_frames_are_counted_by_kickoff(det, engine, driver, service):
+    counted = []
+
+    @bpp.stage_decorator([det])
+    @bpp.run_decorator()
+    def plan():
+        yield from bps.prepare(det, 10, wait=True)
+        yield from bps.declare_stream(det, name="fly", collect=True)
+        for _ in range(2):
+            yield from bps.kickoff(det, wait=True)
+            yield from bps.collect_while_completing([det], [det], flush_period=0.1)
+            counted.append(det.frames_missing.get())
+
+    driver.on_trigger = lambda number: service.send(missing=number)
+    engine(plan())
+    assert counted == [1, 2]
+
+
+def test_missing_frames_fail_a_fly_scan_as_soon_as_they_are_known(
+    make, engine, documents, driver, service
+):
+    def lose(number):
+        service.send(*range(7))
+        service.send(8, missing=1)
+        driver.held.set()
+
+    driver.on_trigger = lose
+    text = fails(engine, documents, srx_fly([make(on_missing="fail")], 100))
+    assert "det: frame 8 of 100 never came (row 7 of the file), and on_mi" in text
+    assert service.states == ["aborted"]
+
+
+def test_a_trigger_from_outside_may_be_chosen_once_it_is_staged(
+    make, engine, documents, service
+):
+    class OutsideToo(FakeDriver):
+        @property
+        def starts_exposures(self):
+            return not self.settings or self.settings[-1].trigger_mode != "exts"
+
+        def trigger(self, frames):
+            if self.starts_exposures:
+                super().trigger(frames)
+
+    det = make(driver=OutsideToo(service))
+
+    @bpp.stage_decorator([det])
+    @bpp.run_decorator()
+    def plan():
+        yield from bps.trigger_and_read([det])
+        yield from bps.prepare(det, {"num_events": 10, "trigger_mode": "exts"})
+        yield from bps.declare_stream(det, name="fly", collect=True)
+        yield from bps.kickoff(det, wait=True)
+        service.send(*range(12))
+        yield from bps.collect_while_completing([det], [det], flush_period=0.1)
+
+    engine(plan())
+    assert documents.indices()[-1] == (0, 10)
+
+
+def test_staging_fails_when_it_is_no_srx_service(det, engine, service, driver):
+    service.version = None
+    with pytest.raises(ServiceError, match="is no srx service"):
+        engine(bp.count([det]))
+    assert (driver.calls, driver.settings) == ([], [])
+
+
+def test_staging_fails_when_the_api_is_another(det, engine, service, driver):
+    service.has_v1 = False
+    with pytest.raises(ServiceError, match="does not speak version 1 of the API"):
+        engine(bp.count([det]))
+    assert (driver.calls, driver.settings) == ([], [])
+
+
+def test_staging_fails_when_the_service_cannot_receive_the_stream(det, driver, service):
+    def check_decoder(name):
+        raise DriverError(f"its service is of class {name}")
+
+    driver.check_decoder = check_decoder
+    with pytest.raises(DriverError, match="of class Eiger"):
+        det.stage()
+    assert service.acquisitions == []
+
+
 def test_stage_sigs_hold_for_one_staging(det, driver):
     det.stage_sigs["exposure_s"] = 0.25
     det.stage()
     det.unstage()
     assert driver.settings[-1].exposure_s == 0.25
     assert det.exposure_s.get() == 0.0
-
-
-def test_prepare_takes_a_number_or_trigger_info(det):
-    det.prepare(7).wait(1)
-    assert det.num_events.get() == 7
-    info = {"number_of_events": 9, "livetime": 0.5, "collections_per_event": 1}
-    det.prepare(SimpleNamespace(**info)).wait(1)
-    assert (det.num_events.get(), det.exposure_s.get()) == (9, 0.5)
-
-
-@pytest.mark.parametrize("value", [0, -1, "many", None])
-def test_prepare_refuses_what_is_no_number_of_events(det, value):
-    with pytest.raises(ValueError, match="no number of events"):
-        det.prepare(value)
-
-
-def test_prepare_refuses_another_number_of_frames(det):
-    info = SimpleNamespace(number_of_events=9, livetime=0, collections_per_event=2)
-    with pytest.raises(ValueError, match="collections_per_event is 2"):
-        det.prepare(info)
 
 
 def test_without_a_driver_frames_count_as_they_come(make, engine, documents, service):

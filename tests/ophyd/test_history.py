@@ -2,7 +2,7 @@ import pytest
 
 from srx_ophyd.client import Acquisition
 from srx_ophyd.documents import FrameLayout
-from srx_ophyd.history import layout_of, refuse_if_in_use
+from srx_ophyd.history import layout_of, refuse_if_in_use, was_abandoned
 from srx_ophyd.watch import AcquisitionError
 
 LABELS = {"device": "det", "configuration": {"exposure_s": 0.1}}
@@ -32,6 +32,27 @@ def test_an_acquisition_that_is_not_over_is_in_the_way(state):
 @pytest.mark.parametrize("state", ["done", "failed", "aborted"])
 def test_what_is_over_is_not_in_the_way(state):
     refuse_if_in_use([past(state=state)], "http://a")
+
+
+GONE = {"state": "aborted", "error": "client gone: no call for 60.0 s"}
+
+
+def test_what_the_device_s_own_dead_session_left_is_known():
+    assert was_abandoned([past(**GONE), past()], "det")
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        [],
+        [past()],
+        [past(), past(**GONE)],
+        [past(state="aborted")],
+        [past(**GONE, metadata={"device": "another"})],
+    ],
+)
+def test_what_others_do_is_not_taken_for_it(others):
+    assert not was_abandoned(others, "det")
 
 
 def test_what_the_source_named_itself_is_the_services_to_judge():

@@ -1,3 +1,4 @@
+import math
 import time
 
 import pytest
@@ -26,8 +27,9 @@ def watch(service):
     client.close()
 
 
-def expect(watch, start, target, stall_s=10.0):
+def expect(watch, start, target, stall_s=10.0, *, wants_total=False):
     status = FramesStatus(DEVICE, start, target)
+    status.wants_total = wants_total
     watch.expect(status, stall_s)
     return status
 
@@ -78,7 +80,6 @@ def test_a_stall_counts_from_the_last_durable_frame(watch, service):
 
 def test_where_frames_went_is_told(watch, service):
     service.current["counts"].update(rejected=4, stale=2)
-    service.current["holes"] = 0
     assert ", 4 rejected, 2 stale;" in cause(expect(watch, 0, 9, stall_s=0.2))
 
 
@@ -89,6 +90,97 @@ def test_holes_are_counted_for_the_frames_that_are_awaited(watch, service):
     service.send(2, missing=2)
     second.wait(5)
     assert second.missing == 2
+
+
+def test_missing_frames_are_told_by_number_where_they_shall_not_be(watch, service):
+    watch._allow_missing = False
+    service.send(*range(10))
+    expect(watch, 0, 10).wait(5)
+    status = expect(watch, 10, 1000)
+    service.send(1, 2, missing=2)
+    text = cause(status)
+    assert text.startswith(
+        "frames 1, 2 of 990 never came (rows 10, 11 of the file), and on_missing is "
+        "'fail', at frame 4 of 990"
+    )
+
+
+def test_the_last_frame_is_summed_before_the_status_is_done(watch, service):
+    status = expect(watch, 0, 2, wants_total=True)
+    totals = []
+    status.add_callback(lambda done: totals.append(done.total_counts))
+    service.send(1, 2)
+    status.wait(5)
+    assert totals == [1001.0]
+
+
+def test_it_is_not_summed_unless_asked_for(watch, service):
+    status = expect(watch, 0, 2)
+    service.send(1, 2)
+    status.wait(5)
+    assert math.isnan(status.total_counts)
+    assert "latest" not in dict(service.requests)
+
+
+def no_total(watch, target=2):
+    status = expect(watch, 0, target, wants_total=True)
+    status.wait(5)
+    assert status.has_all
+    assert math.isnan(status.total_counts)
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        {"row": 1, "total_counts": 5},
+        {"acquisition": "acq1", "row": 0, "total_counts": 5},
+        {"acquisition": "acq1", "row": 2, "total_counts": 5},
+        {"acquisition": "other", "row": 1, "total_counts": 5},
+        {"acquisition": "acq1", "row": 1, "total_counts": None},
+        {"acquisition": "acq1", "row": 1},
+        {},
+    ],
+)
+def test_the_sum_of_another_frame_is_not_taken(watch, service, shown, caplog):
+    service.send(1, 2)
+    service.shown = shown
+    no_total(watch)
+    assert "acquisition acq1: total_counts is not known: the servi" in caplog.text
+
+
+def test_a_hole_has_no_sum_and_is_no_reason_to_warn(watch, service, caplog):
+    service.send(1)
+    service.send(missing=1)
+    no_total(watch)
+    assert "latest" not in dict(service.requests)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    "problem", [(404, "no frame yet", ""), (502, "undecodable", "")]
+)
+def test_a_sum_that_cannot_be_had_is_told_once(watch, service, caplog, problem):
+    service.send(1, 2)
+    service.refusals["latest"] = problem
+    for _ in range(3):
+        no_total(watch)
+    assert len(caplog.records) == 1
+    assert problem[1] in caplog.text
+
+
+def test_a_sum_that_takes_too_long_is_not_waited_for(watch, service):
+    service.send(1, 2)
+    service.loses.add("latest")
+    begun_s = time.monotonic()
+    no_total(watch)
+    assert time.monotonic() - begun_s < 10 * watch._client.timeout_s
+
+
+def test_no_more_rows_are_taken_than_asked_for(watch, service):
+    for rows in (2, 2, None):
+        watch.limit(rows)
+    patches = [body for name, body in service.requests if name == "patch"]
+    assert patches == [{"expected": 2}, {"expected": None}]
 
 
 def test_what_ends_early_is_told_with_the_services_cause(watch, service):

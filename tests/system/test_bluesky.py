@@ -1,10 +1,8 @@
 """Bluesky, the device, the service, a simulated detector and Tiled, all real."""
 
-import contextlib
-import json
 import threading
 import time
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,100 +13,26 @@ import h5py
 import hdf5plugin  # noqa: F401  registers the filters that files are read with
 import numpy as np
 import pytest
-from bluesky import RunEngine
-from bluesky.utils import FailedStatus, RunEngineInterrupted
-from bluesky_tiled_plugins import TiledWriter
 from ophyd.sim import SynAxis
 
 from srx_ophyd.device import SrxDetector
-from srx_ophyd.drivers import SimplonDriver, SimulatorDriver
 from srx_ophyd.plans import srx_fly
 from srx_service.simulators.pictures import picture
 from tests.blocks import blocks
+from tests.system.beamline import (
+    DSET,
+    SEED,
+    SHAPE,
+    Beamline,
+    at_beamline,
+    frames_of,
+    is_exposing,
+    make_device,
+    paused_when,
+    pictures,
+    start,
+)
 from tests.system.conftest import Program, Programs
-
-SHAPE = (120, 100)
-SEED = 7
-SIMULATE = ("--shape", "120,100", "--seed", "7")
-DSET = "/entry/instrument/eiger/data"
-
-
-class Beamline:
-    """What a user has: engine, detector, catalog; and the programs behind them."""
-
-    def __init__(self, service: Program, simulator: Program, catalog: Any) -> None:
-        self.service = service
-        self.simulator = simulator
-        self.catalog = catalog
-        # No context managers: they catch SIGINT, which is pytest's here.
-        self.engine = RunEngine({}, context_managers=[])
-        self.documents: list[tuple[str, dict[str, Any]]] = []
-        self.engine.subscribe(self._keep)
-        self.engine.subscribe(TiledWriter(catalog, batch_size=1))
-        self.det: SrxDetector
-
-    def _keep(self, name: str, document: dict[str, Any]) -> None:
-        self.documents.append((name, json.loads(json.dumps(document))))
-
-    def run(self, plan: Any) -> Any:
-        """Run a plan; return what Tiled has of it."""
-        (uid,) = self.engine(plan)
-        return self.catalog[uid]
-
-    def fails(self, plan: Any) -> str:
-        """Run a plan that fails; return what the user reads, which RunStop says too."""
-        with pytest.raises(FailedStatus) as caught:
-            self.engine(plan)
-        [stop] = [one for name, one in self.documents if name == "stop"]
-        assert (stop["exit_status"], stop["reason"]) == ("fail", str(caught.value))
-        return str(caught.value)
-
-    def acquisitions(self) -> list[dict[str, Any]]:
-        return self.service.get("/api/v1/acquisitions")["acquisitions"]
-
-    def wait_for_rows(self, rows: int) -> None:
-        """Wait until the running acquisition has them."""
-
-        def is_there() -> bool:
-            newest = self.acquisitions()[:1]
-            running = bool(newest) and newest[0]["state"] == "running"
-            return running and newest[0]["rows"] >= rows
-
-        self.service.wait_until(is_there)
-
-
-DECODERS = {"eiger": "Eiger", "detector": "Detector"}
-DRIVERS = {"eiger": SimplonDriver, "detector": SimulatorDriver}
-
-
-def start(programs: Programs, kind: str, *options: str) -> tuple[Program, Program]:
-    """Return a service and the simulator it listens to."""
-    simulator = programs.simulator(kind, *SIMULATE, *options)
-    port = simulator.ports["stream_port"]
-    entry = {"class": DECODERS[kind], "dcu_port_purple": port}
-    return programs.service(entry), simulator
-
-
-def make_device(service: Program, simulator: Program, data: Path, kind: str) -> Any:
-    return SrxDetector(
-        service.url,
-        name="det",
-        driver=DRIVERS[kind](simulator.url),
-        write_path_template=f"{data}/%Y/{{name}}_{{uid8}}.h5",
-        exposure_s=0.01,
-    )
-
-
-@contextlib.contextmanager
-def at_beamline(
-    pair: tuple[Program, Program], catalog: Any, data: Path, kind: str
-) -> Iterator[Beamline]:
-    line = Beamline(*pair, catalog)
-    line.det = make_device(*pair, data, kind)
-    yield line
-    if line.engine.state != "idle":
-        line.engine.halt()
-    line.det.destroy()
 
 
 @pytest.fixture(params=["eiger", "detector"], scope="module")
@@ -141,17 +65,6 @@ def own_beamline(programs: Programs, catalog: Any) -> Iterator[Beamline]:
 only_eiger = pytest.mark.parametrize("kind", ["eiger"], scope="module", indirect=True)
 
 
-def pictures(frames: Any, shape: tuple[int, ...] = SHAPE) -> np.ndarray:
-    """Return what the simulator sent, by its own count of frames in a series."""
-    return np.stack([picture(k, SHAPE, "uint16", SEED) for k in frames]).reshape(
-        len(frames), *shape
-    )
-
-
-def frames_of(run: Any, stream: str = "primary") -> np.ndarray:
-    return np.asarray(run[stream]["det_image"].read())
-
-
 def test_a_count_is_read_back_through_tiled_pixel_for_pixel(beamline):
     run = beamline.run(bp.count([beamline.det], num=5))
     assert np.array_equal(frames_of(run), pictures(range(5)))
@@ -182,9 +95,18 @@ def test_several_frames_an_event_are_read_back(beamline):
 
 @only_eiger
 @pytest.mark.parametrize("n", [1, 2])
-def test_validation_finds_nothing_to_mend(beamline, n):
-    beamline.det.frames_per_event.put(n)
-    run = beamline.run(srx_fly([beamline.det], 6))
+@pytest.mark.parametrize("plan", ["count", "fly"])
+def test_validation_finds_nothing_to_mend(beamline, n, plan):
+    det = beamline.det
+    det.frames_per_event.put(n)
+    steps = bp.count([det], num=6) if plan == "count" else srx_fly([det], 6)
+    run = beamline.run(steps)
+    numbers = run["primary"]["det_frame_number"].read()
+    assert np.array_equal(np.ravel(numbers), range(6 * n))
+    times_s = np.ravel(run["primary"]["det_timestamp"].read())
+    assert (np.diff(times_s) >= 0).all()
+    assert run.metadata["start"]["time"] < times_s[0]
+    assert times_s[-1] < run.metadata["stop"]["time"]
     with pytest.warns(UserWarning, match="does not support remote validation"):
         assert run.validate()
     assert "notes" not in beamline.catalog[run.item["id"]].metadata
@@ -192,12 +114,13 @@ def test_validation_finds_nothing_to_mend(beamline, n):
 
 @only_eiger
 def test_a_run_can_be_read_while_it_goes_on(beamline):
-    seen = []
+    seen, numbers = [], []
 
     def look(number):
         # Between two points: the last one told of is readable now.
-        uid = beamline.documents[0][1]["uid"]
-        seen.append(frames_of(beamline.catalog[uid]))
+        run = beamline.catalog[beamline.documents[0][1]["uid"]]
+        seen.append(frames_of(run))
+        numbers.append([*run["primary"]["det_frame_number"].read()])
 
     def plan():
         for number in range(3):
@@ -207,6 +130,23 @@ def test_a_run_can_be_read_while_it_goes_on(beamline):
     beamline.run(bpp.stage_wrapper(bpp.run_wrapper(plan()), [beamline.det]))
     assert [len(one) for one in seen] == [1, 2, 3]
     assert np.array_equal(seen[-1], pictures(range(3)))
+    assert numbers == [[0], [0, 1], [0, 1, 2]]
+
+
+@only_eiger
+def test_detectors_of_different_rates_share_a_stream(beamline, programs):
+    other = start(programs, "eiger")
+    words = {"name": "slow", "exposure_s": 0.1}
+    slow = make_device(*other, programs.data, "eiger", **words)
+    fast = beamline.det
+    fast.frames_per_event.put(2)
+    try:
+        run = beamline.run(srx_fly([fast, slow], 5))
+    finally:
+        slow.destroy()
+    assert np.array_equal(frames_of(run).reshape(-1, *SHAPE), pictures(range(10)))
+    slow_frames = np.asarray(run["primary"]["slow_image"].read())
+    assert np.array_equal(slow_frames, pictures(range(5)))
 
 
 @only_eiger
@@ -215,41 +155,6 @@ def test_the_file_is_complete_and_opens_without_swmr(beamline):
     with h5py.File(beamline.det.file.get()) as file:
         assert file[DSET].shape == (3, *SHAPE)
         assert file["/entry/data/data"].shape == (3, *SHAPE)
-
-
-@contextlib.contextmanager
-def paused_when(beamline: Beamline, is_time: Callable[[], bool]) -> Iterator[None]:
-    """Pause the plan that is run inside; nobody goes on asking once that has ended."""
-    has_ended = threading.Event()
-
-    def wait_and_pause() -> None:
-        while not has_ended.wait(0.01):
-            if is_time():
-                beamline.engine.request_pause()
-                return
-
-    thread = threading.Thread(target=wait_and_pause)
-    thread.start()
-    try:
-        with pytest.raises(RunEngineInterrupted):
-            yield
-    finally:
-        has_ended.set()
-        thread.join()
-
-
-def is_exposing(beamline: Beamline, rows: Container[int]) -> bool:
-    """True in the middle of an exposure, after so many rows."""
-    newest = beamline.acquisitions()[:1]
-    return (
-        bool(newest)
-        and newest[0]["rows"] in rows
-        and beamline.det.driver.state()
-        in (
-            "detector is 'acquire'",
-            "detector is 'running'",
-        )
-    )
 
 
 def test_a_pause_in_an_exposure_and_a_resume_lose_nothing(beamline):
@@ -343,6 +248,7 @@ def test_frames_that_are_lost_on_the_way_are_holes_and_counted(programs, catalog
             taken, holes = file[DSET][:], file["/entry/instrument/eiger/missing_frames"]
             lost = [*holes[:]]
     assert len(lost) == acquisition["counts"]["missing"] > 0
+    assert acquisition["holes"] == lost[-100:]
     there = np.delete(np.arange(len(taken)), lost)
     assert np.array_equal(taken[there], pictures(there))
     assert (taken[lost] == np.iinfo(taken.dtype).max).all()
