@@ -11,14 +11,25 @@ ROOT = Path(__file__).parents[1]
 
 def with_table(text: str) -> str:
     """Return docs/reference/configuration.md with the table of keys put in."""
-    begin, end = "<!-- generated: keys -->\n", "<!-- /generated: keys -->"
-    table = f"{begin}{schema.markdown()}{end}"
-    return re.sub(f"{begin}.*?{end}", lambda _: table, text, flags=re.S)
+    return _with_part(text, "keys", schema.markdown())
+
+
+def with_flows(text: str) -> str:
+    """Return docs/explanations/documents.md with newly recorded documents put in."""
+    from tests.ophyd import flows  # runs plans: not for who wants another file
+
+    return _with_part(text, "flows", f"\n{flows.markdown()}\n")
+
+
+def _with_part(text: str, name: str, part: str) -> str:
+    begin, end = f"<!-- generated: {name} -->\n", f"<!-- /generated: {name} -->"
+    return re.sub(f"{begin}.*?{end}", lambda _: begin + part + end, text, flags=re.S)
 
 
 GENERATED: dict[str, Callable[[str], str]] = {
     "docs/reference/detectors.schema.json": lambda _: schema.json_text(),
     "docs/reference/configuration.md": with_table,
+    "docs/explanations/documents.md": with_flows,
 }
 """Files, and what makes their text out of the text they have."""
 

@@ -25,7 +25,14 @@ LANGUAGES = {"", "text", "sh", "bash", "yaml", "python", "json", "ini"}
 RUN_ELSEWHERE = {
     "docs/reference/http-api.md": "tests/service/api/test_docs.py",
     "docs/how-to/add-a-detector.md": "tests/system/test_add_a_detector.py",
+    "docs/how-to/read-with-databroker.md": "tests/system/test_readers.py",
+    "docs/how-to/read-with-event-model.md": "tests/system/test_readers.py",
+    "docs/how-to/read-with-tiled.md": "tests/system/test_readers.py",
     "docs/how-to/use-with-bluesky.md": "tests/system/test_bluesky.py",
+    "docs/how-to/use-in-ipython.md": "tests/system/test_ipython.py",
+    "docs/how-to/use-with-ophyd-async.md": "tests/system/test_async_device.py",
+    "docs/how-to/choose-file-names.md": "tests/system/test_file_names.py",
+    "docs/reference/simplon.md": "tests/system/test_simplon.py",
 }
 """Documents whose Python and HTTP another module runs, against what they need."""
 FOR_EXAMPLE = {
