@@ -154,6 +154,7 @@ class SrxDetector(DocumentingDevice):
     def _resources(self) -> list[ComposeStreamResourceBundle]:
         staging, _ = self._staged_parts()
         acquisition, layout = staging.acquisition, staging.layout
+        self._note(file=acquisition.file or "")
         uri = self._files.uri(acquisition.file or "")
         image = stream_resource(
             layout, self._image_key, uri, acquisition.dataset, acquisition.chunk
@@ -169,7 +170,8 @@ class SrxDatumDetector(DocumentingDevice):
     """A detector whose frames Resource and Datum documents tell of.
 
     It is for `bp.fly`, which knows no other, and for databroker without Tiled. One
-    staging holds one stream of one run.
+    staging holds one stream of one run. What flew can be collected until it is staged
+    again: of a fly scan that failed the RunEngine collects after it has unstaged.
 
     Args:
         url: Where the service listens.
@@ -192,7 +194,24 @@ class SrxDatumDetector(DocumentingDevice):
         self._root = root
         self.fly_stream = fly_stream
         self._documents: DatumDocuments
+        self._flown: dict[str, DataKey] = {}
         super().__init__(url, **arguments)
+
+    def unstage(self) -> list[object]:
+        """Leave service and detector idle; what flew may still be collected."""
+        staging, events = self._staging, self._events
+        if staging is not None and events is not None and events.mode == "fly":
+            events.publish(staging.rows)
+            self._flown = {
+                self._image_key: datum_data_key(staging.layout, self._source)
+            }
+        return super().unstage()
+
+    @property
+    def hints(self) -> dict[str, Any]:
+        """Name what tables and plots show; a fly scan's stream has nothing for them."""
+        hints: dict[str, Any] = {"fields": []} if self._has_flown else super().hints
+        return hints
 
     def read(self) -> dict[str, Any]:
         """Return the scalars, and of the last event the id of its Datum."""
@@ -208,19 +227,22 @@ class SrxDatumDetector(DocumentingDevice):
 
     def describe_collect(self) -> dict[str, dict[str, DataKey]]:
         """Return the data key of a fly scan, by stream."""
-        return {self.fly_stream: self._describe_frames("fly")}
+        keys = self._flown if self._has_flown else self._describe_frames("fly")
+        return {self.fly_stream: keys}
 
     def collect_asset_docs(self) -> Iterator[DatumAsset]:
         """Yield what tells of durable events that no document told of yet."""
-        if self._staging is None or self._events is None:
+        if self._staging is not None and self._events is not None:
+            self._note_missing()
+            self._events.publish(self._staging.rows)
+        elif not self._has_flown:
             return
-        self._note_missing()
-        self._events.publish(self._staging.rows)
         yield from self._documents.assets()
 
     def collect(self) -> Iterator[dict[str, Any]]:
         """Yield the events whose Datum `collect_asset_docs` yielded."""
-        self._staged_parts()
+        if not self._has_flown:
+            self._staged_parts()
         ids, self._documents.ids = self._documents.ids, []
         for datum_id in ids:
             reading = _reading(datum_id)
@@ -232,9 +254,14 @@ class SrxDatumDetector(DocumentingDevice):
             }
 
     def _open(self) -> None:
+        self._flown = {}
         super()._open()
-        staging, _ = self._staged_parts()
-        self._split_path(staging)
+        self._split_path(self._staged_parts()[0])
+
+    @property
+    def _has_flown(self) -> bool:
+        """True from the end of a staging that flew until the next one."""
+        return self._staging is None and bool(self._flown)
 
     def _new_documents(self) -> DatumDocuments:
         self._documents = DatumDocuments(self._resource)
@@ -250,13 +277,11 @@ class SrxDatumDetector(DocumentingDevice):
 
     def _resource(self) -> ComposeResourceBundle:
         staging, _ = self._staged_parts()
-        acquisition = staging.acquisition
+        acquisition, layout = staging.acquisition, staging.layout
+        self._note(file=acquisition.file or "")
+        parts = self._split_path(staging)
         return resource(
-            staging.layout,
-            self.spec,
-            self._split_path(staging),
-            acquisition.dataset,
-            acquisition.chunk,
+            layout, self.spec, parts, acquisition.dataset, acquisition.chunk
         )
 
     def _split_path(self, staging: Staging) -> tuple[str, str]:

@@ -7,6 +7,11 @@ from typing import Any, Protocol
 from srx_ophyd.documents import FrameLayout
 from srx_ophyd.endpoint import RemoteError
 
+STALL_MARGIN_S = 10.0
+"""Frames may stay out for so long beyond two exposures."""
+STALL_MARGIN_OTHERS_S = 60.0
+"""The same where something else triggers: it may have a motor to wait for."""
+
 
 class DriverError(RemoteError):
     """The detector refused a request, cannot be reached, or is in no state for it."""
@@ -83,3 +88,9 @@ class Driver(Protocol):
     def close(self) -> None:
         """Close connections; the next call opens new ones."""
         ...
+
+
+def default_stall_s(driver: Driver, settings: Settings) -> float:
+    """Return for how long frames may stay out before a plan fails, in seconds."""
+    margin_s = STALL_MARGIN_S if driver.starts_exposures else STALL_MARGIN_OTHERS_S
+    return margin_s + 2 * max(settings.period_s, settings.exposure_s)

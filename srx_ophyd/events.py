@@ -106,9 +106,11 @@ class Events:
     @property
     def kept_rows(self) -> int | None:
         """Rows that stay at the end: of a step scan those of its events; None: all."""
+        if self.mode != "step":
+            return None
         self._documents.take_back()
         # Nothing emitted: no RunEngine steers it, and all frames are wanted.
-        if self.mode != "step" or not self._documents.is_taken:
+        if not self._documents.is_taken:
             return None
         return self._documents.published * self._n
 

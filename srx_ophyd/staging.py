@@ -14,18 +14,13 @@ from typing import Any
 from srx_ophyd import history
 from srx_ophyd.client import Acquisition, ServiceClient, ServiceFacts
 from srx_ophyd.documents import FrameLayout
-from srx_ophyd.driver import Driver, Settings
+from srx_ophyd.driver import Driver, Settings, default_stall_s
 from srx_ophyd.ending import end, quietly
 from srx_ophyd.endpoint import RemoteError
 from srx_ophyd.status import CauseStatus, FramesStatus
 from srx_ophyd.watch import AcquisitionError, Watch
 
 logger = logging.getLogger(__name__)
-
-STALL_MARGIN_S = 10.0
-"""Frames may stay out for so long beyond two exposures."""
-STALL_MARGIN_OTHERS_S = 60.0
-"""The same where something else triggers: it may have a motor to wait for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,16 +262,11 @@ class Staging:
             self._watch.limit(status.target if own else None)
         if status.done or self._watch is None:  # a pause came first
             return
-        stall_s = self.stall_timeout_s or self._default_stall_s()
+        stall_s = self.stall_timeout_s or default_stall_s(self.driver, self.settings)
         self._watch.expect(status, stall_s)
         if begun is not None:
             begun.give_up()
         self.driver.trigger(status.target - status.start)
-
-    def _default_stall_s(self) -> float:
-        own = self.driver.starts_exposures
-        margin_s = STALL_MARGIN_S if own else STALL_MARGIN_OTHERS_S
-        return margin_s + 2 * max(self.settings.period_s, self.settings.exposure_s)
 
     def _settle_errors(
         self,

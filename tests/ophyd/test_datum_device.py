@@ -1,5 +1,7 @@
 """The detector with Resource and Datum documents; see test_flavours, too."""
 
+import time
+
 import bluesky.plan_stubs as bps
 import bluesky.plans as bp
 import bluesky.preprocessors as bpp
@@ -15,9 +17,10 @@ from bluesky.protocols import (
     WritesExternalAssets,
     WritesStreamAssets,
 )
-from bluesky.utils import RunEngineInterrupted
+from bluesky.utils import FailedStatus, RunEngineInterrupted
 
 from srx_ophyd.device import SrxDatumDetector
+from srx_ophyd.drivers import DriverError
 
 PROTOCOLS = (
     Readable,
@@ -176,6 +179,7 @@ def test_stepping_and_flying_in_one_run_take_a_file_each(
     files = [one["file"] for one in service.acquisitions]
     paths = [f"/{one['resource_path']}" for one in documents.of("resource")]
     assert paths == files
+    assert det.file.get() == files[-1]
     assert [one["name"] for one in documents.of("descriptor")] == ["step", "fly"]
     assert documents.rows() == [0, 0, 1, 2]
 
@@ -200,6 +204,29 @@ def test_two_fly_runs_in_one_staging_are_refused(engine, det, documents):
     with pytest.raises(RuntimeError, match="stage the device anew"):
         engine(bpp.stage_wrapper(twice(), [det]))
     assert len(documents.of("event_page")) == 1
+
+
+def test_of_a_fly_that_fails_the_events_that_came_are_told(
+    engine, det, documents, driver, service
+):
+    def send_some_and_fail(_number):
+        service.send("a", "b", "c")
+        while det._staging.rows < 3:
+            time.sleep(0.01)
+        driver.error = DriverError("no more photons")
+
+    driver.on_trigger = send_some_and_fail
+    det.num_events.put(10)
+    with pytest.raises(FailedStatus, match="no more photons"):
+        engine(bpp.stage_wrapper(bp.fly([det]), [det]))
+    assert documents.rows() == [0, 1, 2]
+    assert documents.names()[-2:] == ["event_page", "stop"]
+    assert documents.of("descriptor")[0]["hints"] == {"det": {"fields": []}}
+    assert (service.states, len(service.rows)) == (["aborted"], 3)
+    driver.error, driver.on_trigger = None, lambda _number: None
+    documents.all.clear()
+    engine(bp.count([det]))
+    assert documents.rows() == [0]
 
 
 def test_an_aborted_fly_leaves_the_service_idle(engine, det, service, pause_at):
