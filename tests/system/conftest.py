@@ -1,6 +1,7 @@
 """Whole programs for tests: the service, simulators and Tiled, each a process."""
 
 import contextlib
+import itertools
 import json
 import signal
 import subprocess
@@ -71,10 +72,12 @@ class Programs:
         """Where the service may write, and Tiled may read."""
         self.data.mkdir(exist_ok=True)
         self._started: list[subprocess.Popen[bytes]] = []
+        # Taken by several threads, where programs are started side by side.
+        self._numbers = itertools.count()
 
     def start(self, name: str, words: Sequence[str], url: str = "") -> Program:
         """Run a module of this very Python, with arguments."""
-        log = self.folder / f"{name}-{len(self._started)}.log"
+        log = self.folder / f"{name}-{next(self._numbers)}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", *words],
@@ -91,17 +94,18 @@ class Programs:
         What the entry lacks is filled in: host, free ports, folders.
         """
         ports = {"api_port": pick_port(), "data_port": pick_port()}
+        number = next(self._numbers)
         whole = {
             "class": "Detector",
             "dcu_host_purple": "127.0.0.1",
             "api_host": "127.0.0.1",
             "dset_name": "/entry/instrument/eiger/data",
             "write_root": str(self.data),
-            "state_dir": str(self.folder / f"state-{len(self._started)}"),
+            "state_dir": str(self.folder / f"state-{number}"),
             **ports,
             **entry,
         }
-        config = self.folder / f"detectors-{len(self._started)}.yaml"
+        config = self.folder / f"detectors-{number}.yaml"
         config.write_text(json.dumps({"detector": whole}))  # JSON is YAML too
         url = f"http://127.0.0.1:{whole['api_port']}"
         words = ["srx_service", "run", str(config), "detector"]
