@@ -62,7 +62,7 @@ class SrxAsyncDetector(StandardDetector):
         driver: What starts the detector; None: something else does.
         name: Of the device and of its frames.
         exposure_s: 0: as the detector is set.
-        shape: Of a frame in pixels, (y, x), where the driver cannot tell.
+        shape: Of a frame, (y, x) in pixels, where the driver cannot tell.
         dtype: numpy's name for its pixels, with `shape`.
         frame_keys: What is published of each frame beside the image, as
             `<name>-timestamp` and `<name>-frame_number`.
@@ -88,7 +88,7 @@ class SrxAsyncDetector(StandardDetector):
         driver: Driver | None = None,
         name: str = "",
         exposure_s: float = 0.0,
-        shape: tuple[int, int] | None = None,
+        shape: Sequence[int] | None = None,
         dtype: str | None = None,
         frame_keys: Sequence[str] = tuple(FRAME_KEYS),
         total_counts: bool = True,

@@ -27,11 +27,19 @@ AD_HDF5 = "AD_HDF5"
 class FrameLayout:
     """What a reader must know of the frames before the first one is there."""
 
-    shape: tuple[int, int]
-    """Of one frame in pixels, slowest axis first: (2162, 2068) for an Eiger2 4M."""
+    shape: tuple[int, ...]
+    """Of one frame, slowest axis first: (2162, 2068) for an Eiger2 4M, (2, 2162, 2068)
+    for an image of each of two thresholds."""
     dtype: str
     """numpy's name: "uint32", ">u4"."""
     frames_per_event: int = 1
+
+    @property
+    def dims(self) -> list[str]:
+        """Names of its axes: of images behind one another those are channels."""
+        above = len(self.shape) - 2
+        names = ["channel"] if above == 1 else [f"channel_{k}" for k in range(above)]
+        return [*names, "y", "x"][-len(self.shape) :]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +61,16 @@ FRAME_KEYS = {
 """By the end of the key: `det_timestamp`."""
 
 
-def known_layout(
-    shape: tuple[int, int] | None, dtype: str | None
-) -> FrameLayout | None:
+def known_layout(shape: Sequence[int] | None, dtype: str | None) -> FrameLayout | None:
     """Return what a user knows of one frame; None for nothing."""
     if shape is None and dtype is None:
         return None
     if shape is None or dtype is None:
         raise ValueError("shape and dtype are given together, or neither")
-    y, x = shape
-    return FrameLayout((int(y), int(x)), np.dtype(dtype).name)
+    lengths = tuple(int(length) for length in shape)
+    if not lengths or min(lengths) < 1:
+        raise ValueError(f"shape {shape!r} is that of no frame: (y, x), all at least 1")
+    return FrameLayout(lengths, np.dtype(dtype).name)
 
 
 def data_key(layout: FrameLayout, source: str) -> DataKey:
@@ -78,7 +86,7 @@ def data_key(layout: FrameLayout, source: str) -> DataKey:
         dtype="array",
         shape=shape,
         dtype_numpy=np.dtype(layout.dtype).str,
-        dims=["y", "x"] if n == 1 else ["frame", "y", "x"],
+        dims=layout.dims if n == 1 else ["frame", *layout.dims],
         external="STREAM:",
     )
 
@@ -93,7 +101,7 @@ def datum_data_key(layout: FrameLayout, source: str) -> DataKey:
         dtype="array",
         shape=[layout.frames_per_event, *layout.shape],
         dtype_numpy=np.dtype(layout.dtype).str,
-        dims=["frame", "y", "x"],
+        dims=["frame", *layout.dims],
         external="FILESTORE:",
     )
 

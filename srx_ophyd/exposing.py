@@ -6,7 +6,7 @@ is a class of its own on top of this one.
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from ophyd import Component as Cpt
@@ -56,7 +56,7 @@ class ExposingDevice(ConfiguredDevice):
         num_events: Events one kickoff yields; `prepare` sets it too.
         exposure_s: 0: as the detector is set.
         trigger_mode: In the driver's words; "": its default.
-        shape: Of a frame in pixels, (y, x), where the driver cannot tell.
+        shape: Of a frame, (y, x) in pixels, where the driver cannot tell.
         dtype: numpy's name for its pixels, with `shape`.
         on_missing: "fill": frames that never came leave holes and are counted in
             `frames_missing`; "fail": they fail the plan.
@@ -86,7 +86,7 @@ class ExposingDevice(ConfiguredDevice):
         num_events: int = 1,
         exposure_s: float = 0.0,
         trigger_mode: str = "",
-        shape: tuple[int, int] | None = None,
+        shape: Sequence[int] | None = None,
         dtype: str | None = None,
         on_missing: Literal["fill", "fail"] = "fill",
         total_counts: bool = True,

@@ -73,16 +73,15 @@ def layout_of(past: list[Acquisition], labels: dict[str, Any]) -> FrameLayout:
 
 def words(layout: FrameLayout) -> str:
     """Return shape and dtype as a user may read them."""
-    y, x = layout.shape
-    return f"{y} x {x} {layout.dtype}"
+    return f"{' x '.join(map(str, layout.shape))} {layout.dtype}"
 
 
 def _layout(acquisition: Acquisition) -> FrameLayout | None:
     shape, dtype = acquisition.shape, acquisition.dtype
     # Without a row they are what a client claimed, not what came.
-    if not acquisition.rows or dtype is None or shape is None or len(shape) != 2:
+    if not acquisition.rows or dtype is None or shape is None:
         return None
-    return FrameLayout((shape[0], shape[1]), dtype)
+    return FrameLayout(shape, dtype)
 
 
 def _unknown(past: list[Acquisition]) -> str:

@@ -138,33 +138,20 @@ def refuse_decoder(unit: ControlUnit, name: str) -> None:
 def frame_layout(unit: ControlUnit) -> FrameLayout:
     """Return what frames it is going to send; the type follows from the exposure.
 
-    Raises:
-        DriverError: A frame is going to be of several images.
+    Stream v1 sends the first of several thresholds alone, v2 an image of each.
     """
     names = ("y_pixels_in_detector", "x_pixels_in_detector", "bit_depth_image")
     y, x, bits = (int(unit.number(f"detector/config/{name}")) for name in names)
-    channels = _channels(unit) if stream_format(unit) == "cbor" else []
-    if len(channels) > 1:
-        raise DriverError(
-            f"detector {unit.url} sends an image for each of {', '.join(channels)}, "
-            "and Bluesky's documents tell of one a frame: give the driver config="
-            f"{{'{channels[-1]}/mode': 'disabled'}}, or stream='legacy' for the first"
-        )
-    return FrameLayout((y, x), f"uint{bits}")
+    channels = _channels(unit) if stream_format(unit) == "cbor" else 1
+    shape = (y, x) if channels == 1 else (channels, y, x)
+    return FrameLayout(shape, f"uint{bits}")
 
 
-def _channels(unit: ControlUnit) -> list[str]:
-    """Return what keys of thresholds say that they are enabled."""
-    known: list[str] = []
-    for n in range(1, 5):
-        mode = unit.find(f"detector/config/threshold/{n}/mode")
-        if mode is None:
-            break
-        known += [f"threshold/{n}"] * (mode == "enabled")
-    if len(known) > 1:
-        difference = unit.find("detector/config/threshold/difference/mode")
-        known += ["threshold/difference"] * (difference == "enabled")
-    return known
+def _channels(unit: ControlUnit) -> int:
+    """Return how many images a frame is of; 1 where there are no keys that tell."""
+    names = [*map(str, range(1, 5)), "difference"]
+    modes = [unit.find(f"detector/config/threshold/{name}/mode") for name in names]
+    return max(1, modes.count("enabled"))
 
 
 def _set_triggers(unit: ControlUnit, settings: Settings, mode: str) -> dict[str, Json]:

@@ -7,6 +7,7 @@ from srx_ophyd.documents import (
     column_data_key,
     data_key,
     datum_data_key,
+    known_layout,
     resource,
     stream_resource,
 )
@@ -63,6 +64,28 @@ def test_a_stream_resource_names_file_dataset_and_chunks():
     schema_validators[DocumentNames.stream_resource].validate(
         bundle.stream_resource_doc
     )
+
+
+@pytest.mark.parametrize(
+    ("shape", "dims"),
+    [
+        ((256,), ["x"]),
+        ((4, 6), ["y", "x"]),
+        ((2, 4, 6), ["channel", "y", "x"]),
+        ((2, 3, 4, 6), ["channel_0", "channel_1", "y", "x"]),
+    ],
+)
+def test_axes_have_names_whatever_a_frame_is(shape, dims):
+    layout = known_layout(shape, "uint16")
+    assert layout.dims == dims
+    key = datum_data_key(layout, "SRX:here")
+    assert (key["shape"], key["dims"]) == ([1, *shape], ["frame", *dims])
+
+
+@pytest.mark.parametrize("shape", [(), (0, 6), (4, -1)])
+def test_a_shape_of_no_frame_is_refused(shape):
+    with pytest.raises(ValueError, match="is that of no frame"):
+        known_layout(shape, "uint16")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from bluesky import RunEngine
 from bluesky.utils import FailedStatus
+from bluesky_tiled_plugins import TiledWriter
 
 from srx_ophyd.device import SrxDetector
 from srx_ophyd.driver import DriverError
@@ -115,6 +116,29 @@ def give_pulses(line, det, count):
     """On the trigger input, once it is armed."""
     line[1].wait_until(lambda: det.driver.state() == "detector is 'ready'")
     put(line[1], "simulator/pulse", count)
+
+
+@pytest.fixture
+def thresholds(lines):
+    """Two, and their difference: three channels."""
+    keys = [f"threshold/{name}/mode" for name in ("2", "difference")]
+    yield dict.fromkeys(keys, "enabled")
+    for key in keys:
+        put(lines["cbor"][1], f"detector/api/1.8.0/config/{key}", "disabled")
+
+
+def test_several_thresholds_are_read_back(lines, make, engine, catalog, thresholds):
+    engine.subscribe(TiledWriter(catalog, batch_size=1))
+    det = make(lines["cbor"], {"config": thresholds})
+    runs = [
+        catalog[engine(plan)[0]] for plan in (bp.count([det], 2), srx_fly([det], 3))
+    ]
+    for run, count in zip(runs, (2, 3), strict=True):
+        frames = run["primary"]["det_image"]
+        assert frames.dims == ("time", "channel", "y", "x")
+        shown = [picture(k, SHAPE, "uint16", SEED) for k in range(count + 2)]
+        expected = np.stack([shown[k : k + 3] for k in range(count)])
+        assert same(frames.read(), expected)
 
 
 def test_longer_exposures_are_wider(lines, make, engine):
