@@ -47,6 +47,9 @@ class Acquisition:
     the service does not tell."""
     hole_rows: tuple[int, ...] = ()
     """The last rows without a frame, a hundred at most; `holes` counts them all."""
+    last_frame: dict[str, Any] = field(default_factory=dict)
+    """`acquisition`, `row` and `total_counts` of the service's last frame, or `error`;
+    {} unless asked for."""
     metadata: dict[str, Any] = field(default_factory=dict)
     """What the client that armed it said."""
 
@@ -73,6 +76,7 @@ class Acquisition:
                 counts=answer.get("counts") or {},
                 columns=answer.get("columns") or {},
                 hole_rows=_lengths(answer.get("holes")) or (),
+                last_frame=answer.get("last_frame") or {},
                 metadata=answer.get("metadata") or {},
             )
         except (KeyError, TypeError, AttributeError) as error:
@@ -155,11 +159,6 @@ class ServiceClient:
             detector_class=str(detector.get("class", "")),
         )
 
-    def latest_frame(self, *, total: bool = False) -> dict[str, Any]:
-        """Return the header of the last frame; with `total`, `total_counts` as well."""
-        params = {"total": "true"} if total else None
-        return _object(self._api.request("GET", "/frame/latest", params=params))
-
     def check_ready(self) -> None:
         """Raise ServiceError unless it can take data."""
         self._root.request("GET", "/readyz")
@@ -174,12 +173,21 @@ class ServiceClient:
         return [Acquisition.from_json(one) for one in answer.get("acquisitions", ())]
 
     def acquisition(
-        self, id: str, wait_frames: int | None = None, timeout_s: float = 0.0
+        self,
+        id: str,
+        wait_frames: int | None = None,
+        timeout_s: float = 0.0,
+        *,
+        total: bool = False,
     ) -> Acquisition:
-        """Return one; with `wait_frames` when it has so many, or `timeout_s` later."""
-        params = None
+        """Return one; with `wait_frames` when it has so many, or `timeout_s` later.
+
+        With `total` the last of these frames is summed, too.
+        """
+        params: dict[str, Any] | None = None
         if wait_frames is not None:
             params = {"wait_frames": wait_frames, "timeout": timeout_s}
+            params |= {"total": "true"} if total else {}
         return self._one("GET", id, params=params, extra_s=timeout_s)
 
     def arm(self, **request: Json) -> Acquisition:

@@ -187,7 +187,10 @@ class Watch:
     def _poll(self, status: FramesStatus | None, age: int) -> None:
         wait_frames = None if status is None else status.target
         acquisition = self._client.acquisition(
-            self._latest.id, wait_frames, PROGRESS_S if wait_frames else 0.0
+            self._latest.id,
+            wait_frames,
+            PROGRESS_S if wait_frames else 0.0,
+            total=status is not None and status.wants_total,
         )
         with self._changed:
             if age != self._age or self._rewinding:
@@ -220,10 +223,9 @@ class Watch:
         acquisition = self._latest
         if row in acquisition.hole_rows:
             return math.nan
-        try:
-            told = self._client.latest_frame(total=True)
-        except RemoteError as error:
-            self._warn_of_total(str(error))
+        told = acquisition.last_frame
+        if "error" in told:
+            self._warn_of_total(str(told["error"]))
             return math.nan
         total = told.get("total_counts")
         of_row = (told.get("acquisition"), told.get("row")) == (acquisition.id, row)

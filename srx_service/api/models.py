@@ -166,6 +166,25 @@ class Acquisition(Model):
     metadata: dict[str, Any]
 
 
+class LastFrame(Model):
+    """The last frame that came, and what it sums up to."""
+
+    acquisition: str | None = None
+    """Which it was written to; null: to none."""
+    row: int | None = None
+    """Of its file."""
+    total_counts: float | None = None
+    """Its pixels without masked ones; null where that is no finite number."""
+    error: str | None = None
+    """Why nothing is known of it."""
+
+
+class AcquisitionAndFrame(Acquisition):
+    """One acquisition, and the last frame if that was asked for."""
+
+    last_frame: LastFrame | None = None
+
+
 class Acquisitions(Model):
     """Those still known, newest first."""
 

@@ -1,22 +1,30 @@
 """/api/v1: acquisitions and the detector's configuration."""
 
+import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from srx_service.api.line import TheLine
+from srx_service.api.frames import no_frame
+from srx_service.api.line import TheLatest, TheLine
 from srx_service.api.models import (
     Acquisition,
+    AcquisitionAndFrame,
     Acquisitions,
     ArmBody,
     PatchBody,
     RewindBody,
 )
+from srx_service.errors import ProtocolError
+from srx_service.latest import Latest
 
 router = APIRouter(prefix="/api/v1", tags=["acquisitions"])
 
 LONG_POLL_MAX_S = 60.0
 """Proxies close what is silent for longer; whoever asks for more asks again."""
+
+TOTAL_MAX_S = 1.0
+"""Whoever waits for rows waits no longer for what their last frame sums up to."""
 
 Frames = Annotated[int | None, Query(ge=0)]
 Timeout = Annotated[
@@ -36,12 +44,42 @@ async def acquisitions(line: TheLine) -> dict[str, Any]:
     return {"acquisitions": line.acquisitions()}
 
 
-@router.get("/acquisitions/{id}", response_model=Acquisition)
+@router.get(
+    "/acquisitions/{id}",
+    response_model=AcquisitionAndFrame,
+    response_model_exclude_unset=True,
+)
 async def acquisition(
-    line: TheLine, id: str, wait_frames: Frames = None, timeout_s: Timeout = 0.0
+    line: TheLine,
+    latest: TheLatest,
+    id: str,
+    wait_frames: Frames = None,
+    timeout_s: Timeout = 0.0,
+    total: bool = False,
 ) -> dict[str, Any]:
-    """Return one; with `wait_frames` as soon as it has so many rows, or is over."""
-    return await line.acquisition(id, wait_frames, min(timeout_s, LONG_POLL_MAX_S))
+    """Return one; with `wait_frames` as soon as it has so many rows, or is over.
+
+    With `total` and all these rows there, `last_frame` tells of the last frame
+    `acquisition`, `row` and `total_counts`, the sum of its pixels without masked ones;
+    or `error`.
+    """
+    told = await line.acquisition(id, wait_frames, min(timeout_s, LONG_POLL_MAX_S))
+    if total and wait_frames and told["rows"] >= wait_frames:
+        told = told | {"last_frame": await _summed(latest)}
+    return told
+
+
+async def _summed(latest: Latest) -> dict[str, Any]:
+    if not latest.serial:
+        return {"error": str(no_frame())}
+    try:
+        async with asyncio.timeout(TOTAL_MAX_S):
+            told = await asyncio.to_thread(latest.total)
+    except TimeoutError:
+        return {"error": f"to sum its pixels takes longer than {TOTAL_MAX_S:g} s"}
+    except ProtocolError as error:
+        return {"error": f"it cannot be decoded: {error}"}
+    return {key: told.get(key) for key in ("acquisition", "row", "total_counts")}
 
 
 @router.patch("/acquisitions/{id}", response_model=Acquisition)

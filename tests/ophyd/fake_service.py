@@ -225,6 +225,13 @@ class FakeService:
             "total_counts": 1000 + row,
         }
 
+    async def summed(self) -> dict[str, Any]:
+        try:
+            await self.answer("total")
+        except Refusal as refusal:
+            return {"error": refusal.problem["title"]}
+        return self.latest()
+
     async def wait_for(self, one: dict[str, Any], rows: int, timeout_s: float) -> None:
         event: Any = asyncio.Event()
         event.loop = asyncio.get_running_loop()
@@ -285,13 +292,6 @@ async def detector(service: Service) -> dict[str, Any]:
     return {"name": "test", "class": "Eiger"}
 
 
-@router.get("/api/v1/frame/latest")
-async def latest(service: Service, total: bool = False) -> dict[str, Any]:
-    await service.answer("latest", total)
-    await service.after("latest")
-    return service.latest() | ({} if total else {"total_counts": None})
-
-
 @router.get("/api/v1/acquisitions")
 async def acquisitions(service: Service) -> dict[str, Any]:
     await service.answer("list")
@@ -314,11 +314,14 @@ async def acquisition(
     id: str,
     wait_frames: int | None = None,
     timeout_s: Annotated[float, Query(alias="timeout")] = 0.0,
+    total: bool = False,
 ) -> dict[str, Any]:
     await service.answer("get", wait_frames)
     one = service.find(id)
     if wait_frames is not None:
         await service.wait_for(one, wait_frames, timeout_s)
+        if total and one["rows"] >= wait_frames:
+            return one | {"last_frame": await service.summed()}
     return one
 
 

@@ -93,8 +93,9 @@ def test_another_version_of_the_api_is_told(client, service, ask):
 
 def test_sums_the_last_frame_when_asked(client, armed, service):
     service.send(1, 2)
-    assert client.latest_frame()["total_counts"] is None
-    told = client.latest_frame(total=True)
+    assert client.acquisition(armed.id, 2).last_frame == {}
+    assert client.acquisition(armed.id, 3, total=True).last_frame == {}
+    told = client.acquisition(armed.id, 2, total=True).last_frame
     assert told == {"acquisition": armed.id, "row": 1, "total_counts": 1001}
 
 

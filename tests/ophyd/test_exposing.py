@@ -387,7 +387,7 @@ def test_the_last_frame_of_each_event_is_summed(make, engine, documents):
 
 
 def test_a_sum_that_cannot_be_had_is_no_reason_to_fail(det, engine, documents, service):
-    service.refusals["latest"] = (502, "undecodable frame", "8 bytes came")
+    service.refusals["total"] = (502, "undecodable frame", "8 bytes came")
     engine(bp.count([det], num=2))
     assert [math.isnan(total) for total in totals(documents)] == [True, True]
 
@@ -401,12 +401,12 @@ def test_an_older_service_sums_nothing(det, engine, documents, service):
 def test_the_sum_can_be_left_out(make, engine, documents, service):
     engine(bp.count([make(total_counts=False)], num=2))
     assert set(documents.of("event")[0]["data"]) == {"det_frames_missing"}
-    assert "latest" not in dict(service.requests)
+    assert "total" not in dict(service.requests)
 
 
 def test_nothing_is_summed_in_a_fly_scan(det, engine, service):
     engine(srx_fly([det], 10))
-    assert "latest" not in dict(service.requests)
+    assert "total" not in dict(service.requests)
 
 
 def test_missing_frames_are_counted_by_event(make, engine, documents, driver, service):

@@ -119,7 +119,7 @@ def test_it_is_not_summed_unless_asked_for(watch, service):
     service.send(1, 2)
     status.wait(5)
     assert math.isnan(status.total_counts)
-    assert "latest" not in dict(service.requests)
+    assert "total" not in dict(service.requests)
 
 
 def no_total(watch, target=2):
@@ -152,7 +152,6 @@ def test_a_hole_has_no_sum_and_is_no_reason_to_warn(watch, service, caplog):
     service.send(1)
     service.send(missing=1)
     no_total(watch)
-    assert "latest" not in dict(service.requests)
     assert not caplog.records
 
 
@@ -161,19 +160,11 @@ def test_a_hole_has_no_sum_and_is_no_reason_to_warn(watch, service, caplog):
 )
 def test_a_sum_that_cannot_be_had_is_told_once(watch, service, caplog, problem):
     service.send(1, 2)
-    service.refusals["latest"] = problem
+    service.refusals["total"] = problem
     for _ in range(3):
         no_total(watch)
     assert len(caplog.records) == 1
     assert problem[1] in caplog.text
-
-
-def test_a_sum_that_takes_too_long_is_not_waited_for(watch, service):
-    service.send(1, 2)
-    service.loses.add("latest")
-    begun_s = time.monotonic()
-    no_total(watch)
-    assert time.monotonic() - begun_s < 10 * watch._client.timeout_s
 
 
 def test_no_more_rows_are_taken_than_asked_for(watch, service):

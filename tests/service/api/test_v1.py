@@ -1,10 +1,14 @@
 """Acquisitions over HTTP."""
 
+import threading
+
 import msgspec
+import numpy as np
 import pytest
 
 from srx_service.acquisitions import ArmRequest
-from srx_service.errors import RequestError
+from srx_service.api import v1
+from srx_service.errors import ProtocolError, RequestError
 from tests.service.api.fakes import ACQUISITION
 
 A1 = "/api/v1/acquisitions/a1"
@@ -39,6 +43,44 @@ def test_an_acquisition_is_told_as_the_line_tells_it(ask):
     assert ask("POST", "/api/v1/acquisitions").json() == shown
     assert ask("GET", A1).json() == shown
     assert ask("GET", "/api/v1/acquisitions").json() == {"acquisitions": [shown]}
+
+
+@pytest.fixture
+def with_rows(line, monkeypatch):
+    """Two rows are durable."""
+    monkeypatch.setitem(ACQUISITION, "rows", 2)
+
+
+def last_frame(ask, wait_frames=2):
+    query = f"?wait_frames={wait_frames}&total=true"
+    return ask("GET", f"{A1}{query}").json().get("last_frame")
+
+
+def test_the_last_frame_is_summed_for_whoever_waits_for_it(ask, latest, with_rows):
+    latest.show(np.array([[1, 2], [3, 4]]))
+    told = {"acquisition": None, "row": None, "total_counts": 10}
+    assert last_frame(ask) == told
+    assert threading.main_thread() not in latest.threads
+    assert "last_frame" not in ask("GET", f"{A1}?wait_frames=2").json()
+
+
+def test_frames_that_are_not_there_are_not_summed(ask, latest, with_rows):
+    latest.show(np.ones((2, 2)))
+    assert last_frame(ask, 3) is None
+
+
+def test_a_sum_that_cannot_be_had_is_told_and_refuses_nothing(
+    ask, latest, with_rows, monkeypatch
+):
+    assert "no frame has come yet" in last_frame(ask)["error"]
+    latest.show(np.ones((2, 2)))
+    latest.fault = ProtocolError("undecodable pixels", "8 bytes came, 16 are a frame")
+    assert "8 bytes came, 16 are a frame" in last_frame(ask)["error"]
+    go_on = threading.Event()
+    latest.total = lambda: go_on.wait(10)
+    monkeypatch.setattr(v1, "TOTAL_MAX_S", 0.01)
+    assert "takes longer than 0.01 s" in last_frame(ask)["error"]
+    go_on.set()
 
 
 @pytest.mark.parametrize(
