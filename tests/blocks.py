@@ -2,9 +2,9 @@
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[1]
 _BLOCK = re.compile(
@@ -54,6 +54,24 @@ def markdown_files() -> list[Path]:
     folders = ("docs", "benchmarks", "deploy", "examples", "tests")
     below = [path for folder in folders for path in (ROOT / folder).rglob("*.md")]
     return sorted([*ROOT.glob("*.md"), *below])
+
+
+def run_python(file: str, places: Mapping[str, str]) -> dict[str, Any]:
+    """Run a document's Python, block by block in one session; return the session.
+
+    Args:
+        file: As in `Block`.
+        places: What stands in the document, and what there is here.
+    """
+    session: dict[str, Any] = {}
+    found = [block for block in blocks("python") if block.file == file]
+    assert found, f"{file} holds no Python"
+    for block in found:
+        code = block.text
+        for there, here in places.items():
+            code = code.replace(there, here)
+        exec(compile(code, f"{file}:{block.line}", "exec"), session)
+    return session
 
 
 def commands(script: str) -> Iterator[list[str]]:

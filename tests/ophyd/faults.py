@@ -58,18 +58,6 @@ class FaultyLine:
 
         setattr(self.det, name, kept)
 
-    def before(self, part: Any, name: str, do: Callable[[], Any], nth: int = 1) -> None:
-        """Do it when a part's method is called for the nth time, and first."""
-        real, calls = getattr(part, name), []
-
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            calls.append(name)
-            if len(calls) == nth:
-                do()
-            return real(*args, **kwargs)
-
-        setattr(part, name, wrapped)
-
     def fly(self, num_events: int = 50) -> Any:
         if isinstance(self.det, SrxDetector):
             return srx_fly([self.det], num_events)
@@ -103,6 +91,19 @@ class FaultyLine:
         assert self.documents.of("stop")[0]["exit_status"] == "success"
         assert len(self.documents.of("event")) == len(self.service.rows) == 2
         self.check_idle()
+
+
+def before(part: Any, name: str, do: Callable[[], Any], nth: int = 1) -> None:
+    """Do it when a part's method is called for the nth time, and first."""
+    real, calls = getattr(part, name), []
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        calls.append(name)
+        if len(calls) == nth:
+            do()
+        return real(*args, **kwargs)
+
+    setattr(part, name, wrapped)
 
 
 def threads() -> list[str]:

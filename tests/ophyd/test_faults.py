@@ -10,6 +10,7 @@ from srx_ophyd.client import ServiceError
 from tests.ophyd.faults import (
     IMPATIENCE_S,
     FaultyLine,
+    before,
     either_flavour,
     flavour,
     line,
@@ -71,7 +72,7 @@ each_fault = pytest.mark.parametrize(
 @either_flavour
 @pytest.mark.parametrize("fault", [dies, has_a_fault])
 def test_a_service_that_fails_before_it_is_armed_is_told(line, fault):
-    line.before(line.driver, "configure", lambda: fault(line))
+    before(line.driver, "configure", lambda: fault(line))
     assert FAULTS[fault] in line.fails(bp.count([line.det]), ServiceError)
     assert (line.documents.all, line.driver.calls) == ([], [])
     line.check_idle()
@@ -82,7 +83,7 @@ def test_a_service_that_fails_before_it_is_armed_is_told(line, fault):
 @either_flavour
 @pytest.mark.parametrize("fault", [dies, has_a_fault, is_silent, is_restarted])
 def test_a_service_that_fails_once_it_is_armed_is_told(line, fault):
-    line.before(line.driver, "arm", lambda: fault(line))
+    before(line.driver, "arm", lambda: fault(line))
     assert FAULTS[fault] in line.fails(bp.count([line.det]), ServiceError)
     assert (line.documents.all, line.driver.calls) == ([], ["arm", "abort"])
     line.check_idle()
@@ -92,7 +93,7 @@ def test_a_service_that_fails_once_it_is_armed_is_told(line, fault):
 
 @each_fault
 def test_a_service_that_fails_at_a_trigger_is_told(line, fault, words):
-    line.before(line.det, "trigger", lambda: fault(line), nth=2)
+    before(line.det, "trigger", lambda: fault(line), nth=2)
     text = line.fails(bp.count([line.det], num=3))
     assert words in text
     assert "at frame 0 of 1; acquisition acq1 is " in text
@@ -141,7 +142,7 @@ def test_a_service_that_fails_in_a_fly_scan_is_told(line, fault, words):
 @either_flavour
 @each_fault
 def test_a_service_that_fails_at_the_end_hides_nothing(line, fault, words):
-    line.before(line.det, "unstage", lambda: fault(line))
+    before(line.det, "unstage", lambda: fault(line))
     line.engine(bp.count([line.det], num=2))
     assert line.documents.of("stop")[0]["exit_status"] == "success"
     line.check_idle()

@@ -17,6 +17,7 @@ from srx_ophyd.driver import DriverError
 from tests.ophyd.faults import (
     BOUND_S,
     IMPATIENCE_S,
+    before,
     either_flavour,
     flavour,
     line,
@@ -32,7 +33,7 @@ def test_an_acquisition_is_ended_although_another_request_fails(line, request_):
     def refuse():
         line.service.refusals[request_] = (500, "Internal Server Error", "")
 
-    line.before(line.det, "unstage", refuse)
+    before(line.det, "unstage", refuse)
     line.engine(bp.count([line.det]))
     assert line.service.states == ["done"]
 
@@ -54,7 +55,7 @@ def test_what_is_more_than_was_asked_for_is_not_in_a_fly_scan(line):
 
 
 def test_what_comes_before_anything_is_triggered_is_no_frame_of_an_event(line):
-    line.before(line.det, "trigger", lambda: line.service.send("too early"))
+    before(line.det, "trigger", lambda: line.service.send("too early"))
     line.engine(bp.count([line.det], num=2))
     assert line.service.rows == [(1, 0), (2, 0)]
 
@@ -77,7 +78,7 @@ def test_ctrl_c_at_the_prompt_leaves_nothing_staged(line, call):
     def interrupt():
         raise KeyboardInterrupt
 
-    line.before(line.driver, call, interrupt)
+    before(line.driver, call, interrupt)
     with pytest.raises(KeyboardInterrupt):
         line.det.stage()
     assert set(line.service.states) <= {"aborted"}
@@ -89,7 +90,7 @@ def test_ctrl_c_at_the_prompt_leaves_nothing_staged(line, call):
 def test_an_arm_that_was_not_answered_is_not_in_the_way(line):
     for endpoint in (line.det.client._root, line.det.client._api):
         endpoint.timeout_s = IMPATIENCE_S
-    line.before(line.driver, "configure", line.service.silent.set)
+    before(line.driver, "configure", line.service.silent.set)
     with pytest.raises(ServiceError, match="did not answer"):
         line.det.stage()
     mend(line)
@@ -228,7 +229,7 @@ def test_a_kickoff_that_is_interrupted_is_finished(line):
         may_go_on.wait(BOUND_S)
 
     line.det.stage()
-    line.before(line.driver, "arm", slowly)
+    before(line.driver, "arm", slowly)
     line.det.prepare(5)
     status = line.det.kickoff()
     assert arming.wait(BOUND_S)
@@ -247,7 +248,7 @@ def test_a_detector_that_is_armed_too_late_is_disarmed(line):
         may_go_on.wait(BOUND_S)
 
     line.det.stage()
-    line.before(line.driver, "arm", slowly)
+    before(line.driver, "arm", slowly)
     line.det.exposure_s.put(1.0)
     line.det.trigger()
     assert arming.wait(BOUND_S)

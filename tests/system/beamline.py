@@ -25,7 +25,27 @@ SIMULATE = ("--shape", "120,100", "--seed", "7")
 DSET = "/entry/instrument/eiger/data"
 
 
-class Beamline:
+class Watched:
+    """Looks at a service from outside of what is tested."""
+
+    service: Program
+
+    def acquisitions(self) -> list[dict[str, Any]]:
+        """Newest first."""
+        return self.service.get("/api/v1/acquisitions")["acquisitions"]
+
+    def wait_for_rows(self, rows: int) -> None:
+        """Wait until the running acquisition has them."""
+
+        def is_there() -> bool:
+            newest = self.acquisitions()[:1]
+            running = bool(newest) and newest[0]["state"] == "running"
+            return running and newest[0]["rows"] >= rows
+
+        self.service.wait_until(is_there)
+
+
+class Beamline(Watched):
     """What a user has: engine, detector, catalog; and the programs behind them."""
 
     def __init__(
@@ -56,19 +76,6 @@ class Beamline:
         [stop] = [one for name, one in self.documents if name == "stop"]
         assert (stop["exit_status"], stop["reason"]) == ("fail", str(caught.value))
         return str(caught.value)
-
-    def acquisitions(self) -> list[dict[str, Any]]:
-        return self.service.get("/api/v1/acquisitions")["acquisitions"]
-
-    def wait_for_rows(self, rows: int) -> None:
-        """Wait until the running acquisition has them."""
-
-        def is_there() -> bool:
-            newest = self.acquisitions()[:1]
-            running = bool(newest) and newest[0]["state"] == "running"
-            return running and newest[0]["rows"] >= rows
-
-        self.service.wait_until(is_there)
 
 
 DECODERS = {"eiger": "Eiger", "detector": "Detector"}

@@ -18,7 +18,7 @@ from bluesky.utils import FailedStatus
 
 from srx_ophyd.device import SrxDatumDetector, SrxDetector
 from srx_ophyd.plans import srx_fly
-from tests.system.beamline import DSET, make_device, pictures
+from tests.system.beamline import DSET, Watched, make_device, pictures
 from tests.system.conftest import Program
 
 FLAVOURS: dict[str, Any] = {"stream": SrxDetector, "datum": SrxDatumDetector}
@@ -26,7 +26,7 @@ BOUND_S = 60.0
 """For what goes wrong; none takes more than a few seconds on a machine of its own."""
 
 
-class FaultyLine:
+class FaultyLine(Watched):
     """What a user has without a catalog, and what is left when a scan has failed."""
 
     def __init__(
@@ -63,19 +63,6 @@ class FaultyLine:
         self.det.num_events.put(num_events)
         return bpp.stage_wrapper(bp.fly([self.det]), [self.det])
 
-    def acquisitions(self) -> list[dict[str, Any]]:
-        return self.service.get("/api/v1/acquisitions")["acquisitions"]
-
-    def wait_for_rows(self, rows: int) -> None:
-        """Wait until the running acquisition has them."""
-
-        def is_there() -> bool:
-            newest = self.acquisitions()[:1]
-            running = bool(newest) and newest[0]["state"] == "running"
-            return running and newest[0]["rows"] >= rows
-
-        self.service.wait_until(is_there)
-
     def check_next_scan(self) -> None:
         """The next one is whole, and everything idle after it."""
         self.engine(bp.count([self.det], num=2))
@@ -98,19 +85,6 @@ def faulty_line(*parts: Any, **arguments: Any) -> Iterator[FaultyLine]:
 def stored(file: str | Path, **how: Any) -> np.ndarray:
     with h5py.File(file, **how) as opened:
         return opened[DSET][:]
-
-
-def before(part: Any, name: str, do: Callable[[], Any], nth: int = 1) -> None:
-    """Do it when a part's method is called for the nth time, and first."""
-    real, calls = getattr(part, name), []
-
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        calls.append(name)
-        if len(calls) == nth:
-            do()
-        return real(*args, **kwargs)
-
-    setattr(part, name, wrapped)
 
 
 def begin(do: Callable[[], Any]) -> threading.Thread:

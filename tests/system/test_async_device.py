@@ -27,7 +27,7 @@ from srx_ophyd.async_device import SrxAsyncDetector
 from srx_ophyd.drivers import SimplonDriver
 from srx_ophyd.plans import srx_fly
 from srx_service.simulators.pictures import picture
-from tests.blocks import blocks
+from tests.blocks import run_python
 from tests.system.beamline import (
     DSET,
     SEED,
@@ -228,13 +228,7 @@ def test_the_document_can_be_followed(beamline, shared_programs):
         "http://localhost:8080": beamline.simulator.url,
         "/data/": f"{shared_programs.data}/",
     }
-    session: dict[str, Any] = {}
-    found = [block for block in blocks("python") if block.file == DOCUMENT]
-    for block in found:
-        code = block.text
-        for there, here in places.items():
-            code = code.replace(there, here)
-        exec(compile(code, f"{block.file}:{block.line}", "exec"), session)
+    session = run_python(DOCUMENT, places)
     # the newest first: fly scan, bursts, count
     assert [one["rows"] for one in beamline.acquisitions()[:3]] == [50, 10, 3]
     for name in ("eiger", "pretended"):

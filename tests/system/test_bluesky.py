@@ -18,7 +18,7 @@ from ophyd.sim import SynAxis
 from srx_ophyd.device import SrxDetector
 from srx_ophyd.plans import srx_fly
 from srx_service.simulators.pictures import picture
-from tests.blocks import blocks
+from tests.blocks import run_python
 from tests.system.beamline import (
     DSET,
     SEED,
@@ -285,14 +285,7 @@ def test_the_document_can_be_followed(beamline, tiled, shared_programs, capsys):
         "http://localhost:8000": tiled.url,
         "/data/": f"{shared_programs.data}/",
     }
-    session: dict[str, Any] = {}
-    for block in blocks("python"):
-        if block.file != "docs/how-to/use-with-bluesky.md":
-            continue
-        code = block.text
-        for there, here in places.items():
-            code = code.replace(there, here)
-        exec(compile(code, f"{block.file}:{block.line}", "exec"), session)
+    session = run_python("docs/how-to/use-with-bluesky.md", places)
     assert capsys.readouterr().out.endswith("(3, 120, 100) uint16\n")
     session["eiger"].destroy()
     session["catalog"].context.http_client.close()

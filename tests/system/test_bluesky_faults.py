@@ -20,9 +20,10 @@ from srx_ophyd.device import SrxDetector
 from srx_ophyd.drivers import SimulatorDriver
 from srx_ophyd.endpoint import Endpoint
 from tests.conftest import pick_port
+from tests.ophyd.faults import before
 from tests.system.beamline import DECODERS, SHAPE, SIMULATE, pictures, start
 from tests.system.conftest import Program, Programs
-from tests.system.faults import FLAVOURS, FaultyLine, before, begin, faulty_line, stored
+from tests.system.faults import FLAVOURS, FaultyLine, begin, faulty_line, stored
 
 each_flavour = pytest.mark.parametrize("flavour", FLAVOURS)
 

@@ -16,7 +16,7 @@ from srx_ophyd.device import SrxDetector
 from srx_ophyd.drivers import SimplonDriver
 from srx_ophyd.plans import srx_fly
 from srx_service.simulators.pictures import picture
-from tests.blocks import blocks
+from tests.blocks import run_python
 from tests.system.conftest import Program, Programs
 
 SHAPE = (12, 10)
@@ -135,14 +135,7 @@ def test_the_document_can_be_followed(pair, shared_programs, capsys):
         "http://localhost:8080": simulator.url,
         '"/data': f'"{shared_programs.data}',
     }
-    session: dict[str, Any] = {}
-    for block in blocks("python"):
-        if block.file != "docs/how-to/choose-file-names.md":
-            continue
-        code = block.text
-        for there, here in places.items():
-            code = code.replace(there, here)
-        exec(compile(code, f"{block.file}:{block.line}", "exec"), session)
+    session = run_python("docs/how-to/choose-file-names.md", places)
     printed = capsys.readouterr().out.strip()
     path = rf"{shared_programs.data}/\d{{4}}/iron_foil/eiger_00001_{UID8}\.h5"
     assert re.fullmatch(path, printed)

@@ -17,7 +17,7 @@ from srx_ophyd.driver import DriverError
 from srx_ophyd.plans import srx_fly
 from srx_ophyd.simplon import SimplonDriver
 from srx_service.simulators.pictures import picture
-from tests.blocks import ROOT, blocks
+from tests.blocks import run_python
 from tests.system.outcome import opened, same
 
 SHAPE, SEED = (64, 80), 11
@@ -180,15 +180,7 @@ def test_the_reference_can_be_followed(lines, shared_programs, capsys):
         "http://172.16.1.5": simulator.url,
         "/data/": f"{shared_programs.data}/",
     }
-    session = {}
-    for block in blocks("python"):
-        if block.file != DOCUMENT:
-            continue
-        code = block.text
-        for there, here in places.items():
-            code = code.replace(there, here)
-        exec(compile(code, f"{block.file}:{block.line}", "exec"), session)
-    assert (ROOT / DOCUMENT).is_file()
+    session = run_python(DOCUMENT, places)
     told = "simulated Dectris PILATUS4 Si 1M - detector is 'idle'"
     assert told in capsys.readouterr().out
     check_file(session["det"], range(3))

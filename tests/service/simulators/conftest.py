@@ -7,6 +7,8 @@ import httpx
 import pytest
 import zmq
 
+from srx_service.simulators.eiger import EigerSimulator
+
 Pull = Callable[..., list[list[bytes]]]
 
 
@@ -49,3 +51,16 @@ def http() -> Iterator[Callable[[str], httpx.Client]]:
     """http(url): a client of it, closed after the test."""
     with contextlib.ExitStack() as stack:
         yield lambda url: stack.enter_context(httpx.Client(base_url=url, timeout=20))
+
+
+@pytest.fixture
+def eiger() -> Iterator[EigerSimulator]:
+    """A control unit whose images nobody takes."""
+    with EigerSimulator(shape=(60, 50), rate=0, send_timeout_s=0) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def client(eiger: EigerSimulator, http: Callable[[str], httpx.Client]) -> httpx.Client:
+    """Talks to it."""
+    return http(eiger.url)

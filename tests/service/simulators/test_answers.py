@@ -3,20 +3,8 @@ import pytest
 
 from srx_service.errors import ConfigError
 from srx_service.simulators.answers import BadAnswer, BadAnswers
-from srx_service.simulators.eiger import EigerSimulator
 
 CONFIG = "/detector/api/1.8.0/config"
-
-
-@pytest.fixture
-def eiger():
-    with EigerSimulator(shape=(60, 50), rate=0, send_timeout_s=0) as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def client(eiger, http):
-    return http(eiger.url)
 
 
 def set_images(client, count=5):

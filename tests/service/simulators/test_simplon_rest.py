@@ -13,17 +13,6 @@ STATUS = "/detector/api/1.8.0/status"
 STREAM = "/stream/api/1.8.0"
 
 
-@pytest.fixture
-def eiger():
-    with EigerSimulator(shape=(60, 50), rate=0, send_timeout_s=0) as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def client(eiger, http):
-    return http(eiger.url)
-
-
 def test_a_parameter_is_shown_with_type_access_and_limits(client):
     shown = client.get(f"{CONFIG}/nimages").json()
     assert shown == {
