@@ -20,16 +20,13 @@ from ophyd_async.core import (
 
 from srx_ophyd.async_documents import FramesFile, FramesProvider
 from srx_ophyd.async_staging import AsyncStaging
-from srx_ophyd.documents import FRAME_KEYS, FrameLayout
+from srx_ophyd.documents import FRAME_KEYS, FrameLayout, known_frame_keys
 from srx_ophyd.driver import Driver, Settings
 from srx_ophyd.events import Mode
 from srx_ophyd.naming import FileNames
+from srx_ophyd.preparing import TRIGGERS
 
-KINDS = {
-    DetectorTrigger.INTERNAL: "internal",
-    DetectorTrigger.EXTERNAL_EDGE: "edge",
-    DetectorTrigger.EXTERNAL_LEVEL: "level",
-}
+KINDS = {DetectorTrigger[name]: kind for name, kind in TRIGGERS.items()}
 """The drivers' words, the keys of their `trigger_modes`."""
 MOCK_LAYOUT = FrameLayout((10, 15), "uint16")
 """Of frames in mock mode, where the user gave none."""
@@ -190,14 +187,11 @@ class SrxDataLogic(DetectorDataLogic):
         frame_keys: Sequence[str],
         mock_layout: FrameLayout | None,
     ) -> None:
-        if unknown := [key for key in frame_keys if key not in FRAME_KEYS]:
-            known = ", ".join(FRAME_KEYS)
-            raise ValueError(f"frame_keys {unknown[0]!r}: there are {known}")
         self._staging = staging
         self._trigger = trigger
         self._files = files
         self._source = source
-        self._frame_keys = tuple(frame_keys)
+        self._frame_keys = known_frame_keys(frame_keys)
         self._mock_layout = mock_layout or MOCK_LAYOUT
         self.written, self.set_written = soft_signal_r_and_setter(int)
         self.file, self._set_file = soft_signal_r_and_setter(str)

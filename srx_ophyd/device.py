@@ -17,6 +17,7 @@ from srx_ophyd.documents import (
     column_data_key,
     data_key,
     datum_data_key,
+    known_frame_keys,
     resource,
     stream_resource,
 )
@@ -94,11 +95,7 @@ class SrxDetector(DocumentingDevice):
         frame_keys: Sequence[str] = tuple(FRAME_KEYS),
         **arguments: Json,
     ) -> None:
-        if unknown := [key for key in frame_keys if key not in FRAME_KEYS]:
-            raise ValueError(
-                f"frame_keys {unknown[0]!r}: there are {', '.join(FRAME_KEYS)}"
-            )
-        self.frame_keys = tuple(frame_keys)
+        self.frame_keys = known_frame_keys(frame_keys)
         self._documents: StreamDocuments
         self._columns: list[tuple[str, FrameKey, str]] = []
         super().__init__(url, **arguments)

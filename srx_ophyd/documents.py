@@ -61,6 +61,15 @@ FRAME_KEYS = {
 """By the end of the key: `det_timestamp`."""
 
 
+def known_frame_keys(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names, each of FRAME_KEYS; raises ValueError for another."""
+    if unknown := [name for name in names if name not in FRAME_KEYS]:
+        raise ValueError(
+            f"frame_keys {unknown[0]!r}: there are {', '.join(FRAME_KEYS)}"
+        )
+    return tuple(names)
+
+
 def known_layout(shape: Sequence[int] | None, dtype: str | None) -> FrameLayout | None:
     """Return what a user knows of one frame; None for nothing."""
     if shape is None and dtype is None:

@@ -53,11 +53,12 @@ _Seen = TypeVar("_Seen")
 async def _rendered(
     kind: type[_Kind], latest: Latest, render: Callable[[], bytes]
 ) -> _Kind:
-    content = await _seen(latest, render)
+    content = await seen(latest, render)
     return kind(content, headers={"Cache-Control": "no-store"})
 
 
-async def _seen(latest: Latest, look: Callable[[], _Seen]) -> _Seen:
+async def seen(latest: Latest, look: Callable[[], _Seen]) -> _Seen:
+    """Look at the last frame in a thread; RequestError: there is nothing to see."""
     if not latest.serial:
         raise no_frame()
     try:
@@ -110,7 +111,7 @@ async def header(latest: TheLatest, total: bool = False) -> dict[str, Any]:
     Of a frame that takes a row it tells which, in `acquisition` and `row`. With `total`
     it is decoded, and `total_counts` is the sum of its pixels without masked ones.
     """
-    told = await _seen(latest, latest.total) if total else latest.header()
+    told = await seen(latest, latest.total) if total else latest.header()
     if not told:
         raise no_frame()
     return msgspec.to_builtins(told)

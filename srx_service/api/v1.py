@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from srx_service.api.frames import no_frame
+from srx_service.api.frames import seen
 from srx_service.api.line import TheLatest, TheLine
 from srx_service.api.models import (
     Acquisition,
@@ -15,7 +15,7 @@ from srx_service.api.models import (
     PatchBody,
     RewindBody,
 )
-from srx_service.errors import ProtocolError
+from srx_service.errors import RequestError
 from srx_service.latest import Latest
 
 router = APIRouter(prefix="/api/v1", tags=["acquisitions"])
@@ -70,15 +70,13 @@ async def acquisition(
 
 
 async def _summed(latest: Latest) -> dict[str, Any]:
-    if not latest.serial:
-        return {"error": str(no_frame())}
     try:
         async with asyncio.timeout(TOTAL_MAX_S):
-            told = await asyncio.to_thread(latest.total)
+            told = await seen(latest, latest.total)
     except TimeoutError:
         return {"error": f"to sum its pixels takes longer than {TOTAL_MAX_S:g} s"}
-    except ProtocolError as error:
-        return {"error": f"it cannot be decoded: {error}"}
+    except RequestError as error:
+        return {"error": str(error)}
     return {key: told.get(key) for key in ("acquisition", "row", "total_counts")}
 
 
