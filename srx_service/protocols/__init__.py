@@ -5,7 +5,7 @@ threads, clocks; what they cannot read raises ProtocolError, and reception goes 
 """
 
 from collections.abc import Iterable, Sequence
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 from srx_service.messages import Buffer, Message
 from srx_service.protocols.dectris_stream1 import DectrisStream1Decoder
@@ -38,6 +38,20 @@ class Decoder(Protocol):
         Raises:
             ProtocolError: The parts are not what the protocol demands.
             Ignored: They are, and carry nothing for the line.
+        """
+        ...
+
+
+@runtime_checkable
+class RunDecoder(Decoder, Protocol):
+    """A decoder for streams so fast that messages are read many at a time."""
+
+    def decode_run(
+        self, messages: Sequence[tuple[Sequence[Buffer], int]]
+    ) -> Sequence[Message] | None:
+        """Return what these messages are, each with its module.
+
+        None, without a trace, where they are to be decoded one by one.
         """
         ...
 

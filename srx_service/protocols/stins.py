@@ -36,6 +36,7 @@ from srx_service.codecs.fields import (
     plain_size,
 )
 from srx_service.codecs.jsontext import BACKSLASH, DIGITS, MAX_HEADER_BYTES
+from srx_service.codecs.templates import ImageRun
 from srx_service.errors import ProtocolError
 from srx_service.messages import (
     IMAGE_FIELDS,
@@ -53,6 +54,8 @@ _ENCODINGS = {
     "": "none",
     **{name: name for name in ("none", "bslz4", "lz4", "bszstd", "cbf")},
 }
+_FIXED = frozenset({b"htype", b"shape", b"type", b"compression", b"discard", b"chunks"})
+"""Fields of an image header whose numbers are no counters: the others may change."""
 _NUMBER = re.compile(rb'"msg_number"\s*:\s*(\d+)')
 
 
@@ -88,6 +91,7 @@ class StinsDecoder:
     def __init__(self) -> None:
         self._layouts = jsontext.Layouts()
         self._known = self._layouts.known
+        self._run: ImageRun | None = None
 
     def decode(self, parts: Sequence[Buffer], module: int = 0) -> tuple[Message]:
         """Return the one message that these parts are.
@@ -110,6 +114,29 @@ class StinsDecoder:
             return (_image(header, parts, raw),)
         jsontext.examine(raw, "part 0", number=header.msg_number)
         return (_start_or_end(header, parts),)
+
+    def decode_run(
+        self, messages: Sequence[tuple[Sequence[Buffer], int]]
+    ) -> list[Image] | None:
+        """Return the images that these are, if all are like one before; else None."""
+        run = self._run
+        images = None if run is None else run.read(messages)
+        if images is None:
+            self._run = self._begin_run(messages[-1][0])
+        return images
+
+    def _begin_run(self, parts: Sequence[Buffer]) -> ImageRun | None:
+        """Let the messages to come be compared with this one."""
+        try:
+            (image,) = self.decode(parts)
+            raw = bytes(parts[0])
+            header = _read(raw)
+            # where no compression is told, each blob's size decides
+            if len(parts) == 2 and type(image) is Image and header.compression:
+                return ImageRun(raw, image, _FIXED)
+        except (ProtocolError, ValueError, RecursionError):
+            pass
+        return None
 
 
 def _image(header: _Image, parts: Sequence[Buffer], extras: bytes | dict) -> Image:
