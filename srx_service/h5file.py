@@ -153,6 +153,11 @@ class AcquisitionFile:
             self._is_refused = True
             raise
 
+    @property
+    def takes_each_alone(self) -> bool:
+        """True where each frame is a call of its own to HDF5."""
+        return self._pixels is not None and not self._pixels.is_shared
+
     # -- rows -------------------------------------------------------------------------
 
     def rows(self, images: Sequence[Image], arrivals_s: Sequence[float]) -> Rejected:

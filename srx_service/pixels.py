@@ -57,6 +57,11 @@ class Pixels:
                 mask=0 if layout.encoding == "none" else NO_FILTER,
             )
 
+    @property
+    def is_shared(self) -> bool:
+        """True where several frames share a chunk."""
+        return self._shared is not None
+
     def write(self, images: Sequence[Image], rejected: Rejected) -> None:
         """Write images to the next rows; one that does not fit leaves a hole.
 
@@ -75,7 +80,7 @@ class Pixels:
         self._resize(first + len(images))
         put, tail = self._id.write_direct_chunk, self._tail
         # looked at before the first is copied to the file: what checks is still cached
-        blobs = [self._blob_as_it_is(image) for image in images]
+        blobs = self._as_they_are(images)
         try:
             for row, blob in enumerate(blobs, first):
                 if blob is not None:
@@ -93,29 +98,33 @@ class Pixels:
         self._id.set_extent((rows, *self.layout.shape))
         self.rows = rows
 
-    def _blob_as_it_is(self, image: Image) -> Buffer | None:
-        """Return what can go in as it is, as nearly all images can.
+    def _as_they_are(self, images: Sequence[Image]) -> list[Buffer | None]:
+        """Return what can go in as it is, as nearly all images can; None for others.
 
         A compressed one has shape, dtype and frame of one that passed every check.
         """
-        blobs = image.blobs
-        if (
-            self._parts != 1
-            or len(blobs) != 1
-            or image.encoding != self.layout.encoding
-            or image.shape != self.layout.shape
-            or image.dtype != self._name
-        ):
-            return None
-        blob = blobs[0]
-        if image.encoding == "none":
-            is_fit = len(blob) == self._nbytes
-        else:
-            is_fit = (
-                blob[:FRAME_BYTES] == self._frame
-                and len(blob) * bslz4.LZ4_RATIO >= self._nbytes
-            )
-        return blob if is_fit else None
+        shape, name, encoding = self.layout.shape, self._name, self.layout.encoding
+        if self._parts != 1:
+            return [None] * len(images)
+        blobs = [
+            image.blobs[0]
+            if image.encoding == encoding
+            and image.shape == shape
+            and image.dtype == name
+            and len(image.blobs) == 1
+            else None
+            for image in images
+        ]
+        size, frame = self._nbytes, self._frame
+        if encoding == "none":
+            return [blob if blob and len(blob) == size else None for blob in blobs]
+        least = size / bslz4.LZ4_RATIO
+        return [
+            blob
+            if blob and blob[:FRAME_BYTES] == frame and len(blob) >= least
+            else None
+            for blob in blobs
+        ]
 
     def _write_other(self, row: int, image: Image) -> str | None:
         """Write an image, if it fits; decode one that the filter does not know."""
@@ -146,22 +155,12 @@ class Pixels:
         self, shared: SharedChunk, images: Sequence[Image], rejected: Rejected
     ) -> None:
         blobs: list[Buffer] = []
-        size, name, shape = self._nbytes, self._name, self.layout.shape
-        for index, image in enumerate(images):
-            if (
-                image.encoding == "none"
-                and image.shape == shape
-                and image.dtype == name
-                and len(image.blobs) == 1
-                and len(image.blobs[0]) == size
-            ):
-                blobs.append(image.blobs[0])
-                continue
-            blob = self._plain(image)
-            if isinstance(blob, str):
-                rejected.append((index, blob))
-                blob = self._fill_blob()
-            blobs.append(blob)
+        for index, blob in enumerate(self._as_they_are(images)):
+            plain = blob or self._plain(images[index])
+            if isinstance(plain, str):
+                rejected.append((index, plain))
+                plain = self._fill_blob()
+            blobs.append(plain)
         self._extend(shared, blobs)
 
     def _plain(self, image: Image) -> bytes | str:

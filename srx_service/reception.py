@@ -4,25 +4,21 @@ It alone owns source, ordering and router; whoever wants something of them calls
 `call`, and it is done between two rounds.
 """
 
-import logging
-import queue
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from srx_service.errors import Ignored, ProtocolError, RequestError
+from srx_service.calls import Calls
+from srx_service.errors import Ignored, ProtocolError
 from srx_service.messages import NO_PIXELS, Buffer, Image, Message
 from srx_service.ordering import Ordering, Stray, size_of
 from srx_service.orders import Batch
-from srx_service.protocols import Decoder
+from srx_service.protocols import Decoder, RunDecoder
 from srx_service.routing import Router
-from srx_service.source import Source
+from srx_service.source import Socket, Source
 from srx_service.status import Status
-
-logger = logging.getLogger(__name__)
+from srx_service.turns import Turns
 
 T = TypeVar("T")
 POLL_MS = 100
@@ -37,6 +33,8 @@ TICK_S = 0.05
 RESUME_AT = 15 / 16
 """Of the limit: reading resumes once the queues have sunk to this. In small steps
 network, reading and writing go on side by side; in large ones they take turns."""
+MANY = 4
+"""Messages in a batch, from which on they are decoded together where that is known."""
 SIZE_CHANGE = 1.5
 """A change of image size by this factor sets the high-water marks anew."""
 
@@ -46,8 +44,9 @@ class Reception:
 
     Args:
         hand_on: Takes each batch to the next stage; never waits. is_full: Why reading
-        is to be held now, or None; told whether it is held already. drain_timeout_s: An
-        arm or stop waits at most so long for the sockets to be empty.
+        is to be held now, or None; told whether it is held already. turns: Taken with
+        the writer. drain_timeout_s: An arm or stop waits at most so long for the
+        sockets to be empty.
     """
 
     def __init__(
@@ -60,21 +59,24 @@ class Reception:
         *,
         hand_on: Callable[[Batch], None],
         is_full: Callable[[bool], str | None],
+        turns: Turns,
         drain_timeout_s: float,
     ) -> None:
         self._source = source
         self._decoder = decoder
+        self._decode_run = (
+            decoder.decode_run if isinstance(decoder, RunDecoder) else None
+        )
         self._ordering = ordering
         self._router = router
         self._status = status
         self._hand_on = hand_on
         self._is_full = is_full
         self._drain_timeout_s = drain_timeout_s
-        self._calls: queue.SimpleQueue[_Call] = queue.SimpleQueue()
-        self._after_drain: list[_Call] = []
+        self._turns = turns
+        self._calls = Calls(source.wake, self._send_orders)
         self._is_held = False
         self._is_stopping = False
-        self._is_over = False
         self._image_bytes = 0
         self._joining_bytes = 0
         """Read since the last message: of modules, say, that wait for another."""
@@ -84,18 +86,11 @@ class Reception:
 
     def call(self, do: Callable[[], T]) -> Future[T]:
         """Have something done between two rounds."""
-        return self._put(_Call(do, Future()))
+        return self._calls.put(do)
 
     def call_after_drain(self, do: Callable[[], T]) -> Future[T]:
         """Have something done once the sockets are empty, or after the timeout."""
-        return self._put(_Call(do, Future(), self._drain_timeout_s))
-
-    def _put(self, call: "_Call") -> Future[Any]:
-        self._calls.put(call)
-        self._source.wake()
-        if self._is_over:
-            self._refuse_calls()  # nobody else does any more
-        return call.future
+        return self._calls.put(do, self._drain_timeout_s)
 
     def stop(self) -> None:
         """Let `run` return after this round."""
@@ -109,17 +104,32 @@ class Reception:
         try:
             while not self._is_stopping:
                 self._round()
-            self._run_calls()
-            self._run_after_drain(time.monotonic(), is_quiet=True)
+            self._calls.run()
+            self._calls.run_after_drain(time.monotonic(), is_quiet=True)
         finally:
-            self._is_over = True
-            self._refuse_calls()
+            self._calls.end()
             self._source.close()
 
     def _round(self) -> None:
-        self._run_calls()
+        self._calls.run()
         self._hold_or_resume()
         ready = self._source.poll(self._timeout_ms())
+        is_our_turn = self._turns.take()
+        try:
+            now_s, drained = self._take_in(ready)
+        finally:
+            if is_our_turn:
+                self._turns.give_back()
+        if self._calls.are_waiting:
+            is_quiet = drained and now_s - self._status.received_s >= QUIET_S
+            self._calls.run_after_drain(now_s, is_quiet=is_quiet)
+        if now_s - self._ticked_s >= TICK_S:
+            self._ticked_s = now_s
+            self._router.tick(now_s, drained)
+            self._send_orders()
+
+    def _take_in(self, ready: Sequence[Socket]) -> tuple[float, bool]:
+        """Hand on a batch; return when it came, and whether all was read."""
         received = self._source.receive(ready)
         now_s = time.monotonic()
         drained = received.drained and not self._is_held
@@ -132,18 +142,12 @@ class Reception:
         self._joining_bytes = 0 if messages else size
         if messages or self._ordering.is_waiting:
             self._pass_on(messages, size if messages else 0, now_s, drained)
-        if self._after_drain:
-            is_quiet = drained and now_s - self._status.received_s >= QUIET_S
-            self._run_after_drain(now_s, is_quiet)
-        if now_s - self._ticked_s >= TICK_S:
-            self._ticked_s = now_s
-            self._router.tick(now_s, drained)
-            self._send_orders()
+        return now_s, drained
 
     def _timeout_ms(self) -> int:
         if self._is_held:
             return POLL_HELD_MS
-        if self._after_drain:
+        if self._calls.are_waiting:
             return POLL_QUIET_MS
         return POLL_WAITING_MS if self._ordering.is_waiting else POLL_MS
 
@@ -157,7 +161,11 @@ class Reception:
             self._status.release()
         self._is_held = reason is not None
 
-    def _decode(self, batch: Sequence[tuple[list[Buffer], int]]) -> list[Message]:
+    def _decode(self, batch: Sequence[tuple[list[Buffer], int]]) -> Sequence[Message]:
+        if self._decode_run is not None and len(batch) >= MANY:
+            run = self._decode_run(batch)
+            if run is not None:
+                return run
         messages: list[Message] = []
         extend, decode = messages.extend, self._decoder.decode
         for parts, module in batch:
@@ -217,36 +225,6 @@ class Reception:
             self._image_bytes = size
             self._source.fit_to(size)
 
-    def _run_calls(self) -> None:
-        if self._calls.empty():
-            return
-        for call in self._take_calls():
-            if call.patience_s is None:
-                call.settle()
-                self._send_orders()
-            else:
-                call.deadline_s = time.monotonic() + call.patience_s
-                self._after_drain.append(call)
-
-    def _take_calls(self) -> Iterator["_Call"]:
-        with suppress(queue.Empty):
-            while True:
-                yield self._calls.get_nowait()
-
-    def _refuse_calls(self) -> None:
-        waiting, self._after_drain = self._after_drain, []
-        for call in [*waiting, *self._take_calls()]:
-            call.refuse()
-
-    def _run_after_drain(self, now_s: float, is_quiet: bool) -> None:
-        waiting, self._after_drain = self._after_drain, []
-        for call in waiting:
-            if is_quiet or now_s >= call.deadline_s:
-                call.settle()
-                self._send_orders()
-            else:
-                self._after_drain.append(call)
-
     def _send_orders(self) -> None:
         orders = self._router.take_orders()
         if orders:
@@ -276,31 +254,3 @@ def _last_image(passed: Sequence[Message], strays: Sequence[Stray]) -> Image | N
         if kind == "orphan" and image.encoding != NO_PIXELS:
             return image
     return None
-
-
-@dataclass(slots=True)
-class _Call:
-    """Something to be done between two rounds."""
-
-    do: Callable[[], Any]
-    future: Future[Any]
-    patience_s: float | None = None
-    """How long it waits for the sockets to be empty; None: not at all."""
-    deadline_s: float = 0.0
-
-    def settle(self) -> None:
-        """Do it, unless who asked has given up."""
-        if not self.future.set_running_or_notify_cancel():
-            return
-        try:
-            result = self.do()
-        except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
-            self.future.set_exception(error)
-        else:
-            self.future.set_result(result)
-
-    def refuse(self) -> None:
-        """Do it no more."""
-        text = "the service is stopping"
-        if self.future.set_running_or_notify_cancel():
-            self.future.set_exception(RequestError(503, "stopping", text))

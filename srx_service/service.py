@@ -30,6 +30,7 @@ from srx_service.routing import Router
 from srx_service.status import Status
 from srx_service.steps import transforms
 from srx_service.transforms.rotate import rotate
+from srx_service.turns import Turns
 from srx_service.workers import Workers
 from srx_service.writer import Writer
 
@@ -58,6 +59,7 @@ class Service:
         self.status = Status()
         self.latest = Latest()
         self._notice = Notice()
+        self._turns = Turns()
         self._open_files = OpenFiles(settings.state_dir, name)
         repair.repair_left_over(self._open_files)
         self._queue_limit = int(config.buffer_limit * (1 - building.SOCKETS_SHARE))
@@ -86,6 +88,7 @@ class Service:
             self.status,
             hand_on=self._workers.submit,
             is_full=self._is_full,
+            turns=self._turns,
             drain_timeout_s=config.drain_timeout,
         )
         self._server = self._make_server(settings)
@@ -100,6 +103,7 @@ class Service:
             flush_interval_s=config.flush_interval,
             notify=self._notice.notify,
             on_error=self._note_error,
+            turns=self._turns,
             repair=lambda path, rows: repair.repair(path, durable_rows=rows),
         )
 

@@ -9,6 +9,9 @@ import zmq
 
 from srx_service.messages import Buffer
 
+Socket = zmq.Socket[bytes]
+DONTWAIT = int(zmq.DONTWAIT)
+"""An enum costs a conversion each time."""
 BATCH_MESSAGES = 256
 BATCH_BYTES = 1 << 20
 NEXT_BATCH_BYTES = 4 << 20
@@ -57,10 +60,10 @@ class Source:
         self._context = zmq.Context(io_threads)
         self._budget_bytes = budget_bytes
         self._wanted_mark = FIRST_MARK
-        self._sockets: list[zmq.Socket[bytes]] = []
+        self._sockets: list[Socket] = []
         self._turn = 0
         """Index of the socket that is read first."""
-        self._connections: dict[zmq.Socket[bytes], _Connection] = {}
+        self._connections: dict[Socket, _Connection] = {}
         for index, endpoint in enumerate(endpoints):
             for _ in range(connections):
                 self._connect(endpoint, kind, index if modules > 1 else 0)
@@ -102,11 +105,11 @@ class Source:
         with contextlib.suppress(OSError):  # closed, or woken often enough already
             self._waker.send(b"\0")
 
-    def poll(self, timeout_ms: int) -> list[zmq.Socket[bytes]]:
+    def poll(self, timeout_ms: int) -> list[Socket]:
         """Wait for messages or a wake-up; return the sockets to read."""
         if self._has_more and self._is_reading:
             return self._sockets
-        ready: list[zmq.Socket[bytes]] = []
+        ready: list[Socket] = []
         poller = self._poller if self._is_reading else self._idle_poller
         for sock, _ in poller.poll(timeout_ms):
             if isinstance(sock, zmq.Socket):
@@ -130,7 +133,7 @@ class Source:
         """Read again."""
         self._is_reading = True
 
-    def receive(self, ready: Sequence[zmq.Socket[bytes]]) -> Received:
+    def receive(self, ready: Sequence[Socket]) -> Received:
         """Return a batch: it ends when the sockets are empty, or is full."""
         batch: list[tuple[list[Buffer], int]] = []
         size, limit = 0, NEXT_BATCH_BYTES if self._has_more else BATCH_BYTES
@@ -143,9 +146,7 @@ class Source:
         self._has_more = False
         return Received(batch, size, drained=True)
 
-    def _in_turn(
-        self, ready: Sequence[zmq.Socket[bytes]]
-    ) -> Sequence[zmq.Socket[bytes]]:
+    def _in_turn(self, ready: Sequence[Socket]) -> Sequence[Socket]:
         """Return sockets so that none waits while another is never found empty.
 
         What waited there would be taken for lost: the others run ahead of it.
@@ -157,7 +158,7 @@ class Source:
 
     def _receive_from(
         self,
-        sock: zmq.Socket[bytes],
+        sock: Socket,
         batch: list[tuple[list[Buffer], int]],
         size: int,
         limit: int,
@@ -165,20 +166,20 @@ class Source:
         # a Frame knows whether more follow; asking the socket costs twice as much
         connection, before = self._connections[sock], len(batch)
         receive, append, module = sock.recv, batch.append, connection.module
+        small, wait = COPY_BELOW_BYTES, DONTWAIT
         left = BATCH_MESSAGES - before
         try:
             while left > 0 and size < limit:
-                frame = receive(zmq.DONTWAIT, copy=False)
-                is_small = len(frame) < COPY_BELOW_BYTES
-                parts: list[Buffer] = [frame.bytes if is_small else frame.buffer]
+                frame = receive(wait, False)
+                length = len(frame)
+                parts: list[Buffer] = [frame.bytes if length < small else frame.buffer]
                 if not frame.more:  # then its pixels are in it, as CBOR has them
-                    size += len(parts[0])
-                while frame.more:
-                    frame = receive(copy=False)
-                    part = frame.buffer
-                    length = len(part)
                     size += length
-                    parts.append(part if length >= COPY_BELOW_BYTES else bytes(part))
+                while frame.more:
+                    frame = receive(0, False)
+                    length = len(frame)
+                    size += length
+                    parts.append(frame.bytes if length < small else frame.buffer)
                 append((parts, module))
                 left -= 1
         except zmq.Again:
@@ -217,7 +218,7 @@ class _Connection:
 
     __slots__ = ("_read", "_sock", "mark", "module")
 
-    def __init__(self, sock: zmq.Socket[bytes], module: int) -> None:
+    def __init__(self, sock: Socket, module: int) -> None:
         self._sock = sock
         self._read = self.mark = FIRST_MARK
         self.module = module

@@ -19,6 +19,7 @@ from srx_service.h5file import FileOptions, Interrupted
 from srx_service.inbox import Inbox
 from srx_service.openfiles import OpenFiles
 from srx_service.orders import Close, Create, Header, Holes, Order, Rewind, Rows, Tally
+from srx_service.turns import Turns
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class Writer:
         flush_interval_s: At the latest after so long rows are durable.
         notify: Called after rows became durable or a state changed.
         on_error: Told the cause when an acquisition fails.
+        turns: Taken with the receive thread.
         repair: Makes a file readable, with so many rows, that had to be given up; None:
             it is left to the next start.
         clock: Seconds, ever growing.
@@ -52,10 +54,12 @@ class Writer:
         flush_interval_s: float,
         notify: Callable[[], None],
         on_error: Callable[[str], None],
+        turns: Turns | None = None,
         repair: Repair | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._notify = notify
+        self._turns = turns or Turns()
         self._filing = Filing(
             options,
             open_files,
@@ -170,6 +174,8 @@ class Writer:
         if file is None or ledger.acquisition is not order.acquisition:
             filing.ledger_of(order.acquisition).lost(count)
             return
+        self._turns.are_taken = file.takes_each_alone
+        is_our_turn = self._turns.take()
         try:
             rejected = file.rows(order.images, order.arrivals_s)
         except Interrupted as error:
@@ -179,6 +185,9 @@ class Writer:
             filing.fail(error, lost=count)
         else:
             ledger.wrote(order, count, rejected)
+        finally:
+            if is_our_turn:
+                self._turns.give_back()
 
     def _holes(self, order: Holes) -> None:
         file = self._filing.file_of(order.acquisition)

@@ -18,6 +18,7 @@ from srx_service.reception import Reception
 from srx_service.routing import Router
 from srx_service.source import Source
 from srx_service.status import Status
+from srx_service.turns import Turns
 
 PATIENCE_S = 30.0
 
@@ -86,6 +87,7 @@ class Line:
             self.status,
             hand_on=self.batches.append,
             is_full=lambda is_held: self.full,
+            turns=Turns(),
             drain_timeout_s=0.2,
         )
         self.thread = threading.Thread(target=self.reception.run)
