@@ -18,24 +18,22 @@ axis. A blob of the wrong size is no protocol error: it is shown and forwarded, 
 writer refuses it.
 """
 
-import re
 from collections.abc import Sequence
 from math import prod
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
-from srx_service.codecs import chunk_shape, jsontext
-from srx_service.codecs.fields import (
-    MAX_PIXELS,
-    PIXEL_TYPES,
-    Frame,
-    Number,
-    Shape,
-    number_in,
-    plain_size,
+from srx_service.codecs import jsontext, stins_text
+from srx_service.codecs.fields import MAX_PIXELS, number_in, plain_size
+from srx_service.codecs.jsontext import DIGITS, MAX_HEADER_BYTES
+from srx_service.codecs.stins_text import (
+    ENCODINGS,
+    TYPES,
+    EndHeader,
+    Header,
+    ImageHeader,
 )
-from srx_service.codecs.jsontext import BACKSLASH, DIGITS, MAX_HEADER_BYTES
 from srx_service.codecs.templates import ImageRun
 from srx_service.errors import ProtocolError
 from srx_service.messages import (
@@ -46,39 +44,10 @@ from srx_service.messages import (
     Image,
     Message,
     Start,
-    extras_of,
 )
 
-_TYPES = {**PIXEL_TYPES, "mono12p": "mono12p"}
-_ENCODINGS = {
-    "": "none",
-    **{name: name for name in ("none", "bslz4", "lz4", "bszstd", "cbf")},
-}
 _FIXED = frozenset({b"htype", b"shape", b"type", b"compression", b"discard", b"chunks"})
 """Fields of an image header whose numbers are no counters: the others may change."""
-_NUMBER = re.compile(rb'"msg_number"\s*:\s*(\d+)')
-
-
-class _Header(msgspec.Struct, tag_field="htype", tag="header", gc=False):
-    msg_number: Number | None = None
-    filename: str | None = ""
-
-
-class _Image(msgspec.Struct, tag_field="htype", tag="image", gc=False):
-    frame: Frame
-    shape: Shape
-    type: str
-    compression: str | None = None
-    msg_number: Number | None = None
-    discard: Any = False
-    chunks: Any = None
-
-
-class _End(msgspec.Struct, tag_field="htype", tag="series_end", gc=False):
-    msg_number: Number | None = None
-
-
-_read = msgspec.json.Decoder(_Header | _Image | _End).decode
 
 
 class StinsDecoder:
@@ -105,10 +74,10 @@ class StinsDecoder:
         if type(raw) is not bytes or len(raw) > MAX_HEADER_BYTES:
             raw = jsontext.bounded(raw, "part 0", MAX_HEADER_BYTES)
         try:
-            header = _read(raw)
+            header = stins_text.read(raw)
         except (ValueError, RecursionError) as error:
             return (_read_odd(raw, parts, error),)
-        if type(header) is _Image:
+        if type(header) is ImageHeader:
             if raw.translate(None, DIGITS) not in self._known:
                 self._layouts.learn(raw, "part 0", number=header.msg_number)
             return (_image(header, parts, raw),)
@@ -130,7 +99,7 @@ class StinsDecoder:
         try:
             (image,) = self.decode(parts)
             raw = bytes(parts[0])
-            header = _read(raw)
+            header = stins_text.read(raw)
             # where no compression is told, each blob's size decides
             if len(parts) == 2 and type(image) is Image and header.compression:
                 return ImageRun(raw, image, _FIXED)
@@ -139,9 +108,9 @@ class StinsDecoder:
         return None
 
 
-def _image(header: _Image, parts: Sequence[Buffer], extras: bytes | dict) -> Image:
-    encoding = _ENCODINGS.get(header.compression)  # pyright: ignore[reportArgumentType]
-    dtype = _TYPES.get(header.type)
+def _image(header: ImageHeader, parts: Sequence[Buffer], extras: bytes | dict) -> Image:
+    encoding = ENCODINGS.get(header.compression)  # pyright: ignore[reportArgumentType]
+    dtype = TYPES.get(header.type)
     if dtype is None or prod(header.shape) > MAX_PIXELS:
         raise _bad_pixels(header)
     if encoding is None:
@@ -162,14 +131,14 @@ def _image(header: _Image, parts: Sequence[Buffer], extras: bytes | dict) -> Ima
     )
 
 
-def _start_or_end(header: _Header | _End, parts: Sequence[Buffer]) -> Start | End:
+def _start_or_end(header: Header | EndHeader, parts: Sequence[Buffer]) -> Start | End:
     number = header.msg_number
-    is_end = type(header) is _End
+    is_end = type(header) is EndHeader
     if len(parts) > (1 if is_end else 2):
         allowed = "a series_end has 1" if is_end else "a header has 1 or 2"
         text = f"{len(parts)} parts, {allowed}"
         raise ProtocolError("part count", text, number=number)
-    if isinstance(header, _End):
+    if isinstance(header, EndHeader):
         return End(number=number)
     metadata = None
     if len(parts) == 2:
@@ -183,7 +152,7 @@ def _start_or_end(header: _Header | _End, parts: Sequence[Buffer]) -> Start | En
     )
 
 
-def _several(header: _Image, parts: Sequence[Buffer]) -> tuple[Buffer, ...]:
+def _several(header: ImageHeader, parts: Sequence[Buffer]) -> tuple[Buffer, ...]:
     """Return the blobs of an image that has not just one."""
     count = len(parts) - 1
     if not count or header.chunks is None:
@@ -196,7 +165,7 @@ def _several(header: _Image, parts: Sequence[Buffer]) -> tuple[Buffer, ...]:
     return tuple(parts[1:])
 
 
-def _guess_encoding(header: _Image, parts: Sequence[Buffer]) -> str:
+def _guess_encoding(header: ImageHeader, parts: Sequence[Buffer]) -> str:
     """Return "none" for a blob of the plain size that names no compression."""
     if header.compression is not None:
         text = f"compression {header.compression[:80]!r}"
@@ -204,13 +173,13 @@ def _guess_encoding(header: _Image, parts: Sequence[Buffer]) -> str:
         return "none"
     else:
         text = "no compression, and a blob that is not of the plain size"
-    text = f"{text}; known are {', '.join(sorted(_ENCODINGS))}"
+    text = f"{text}; known are {', '.join(sorted(ENCODINGS))}"
     raise ProtocolError("unknown compression", text, number=header.msg_number)
 
 
-def _bad_pixels(header: _Image) -> ProtocolError:
+def _bad_pixels(header: ImageHeader) -> ProtocolError:
     number = header.msg_number
-    if header.type not in _TYPES:
+    if header.type not in TYPES:
         text = f"type {header.type[:80]!r}; numpy's names and mono12p are known"
         return ProtocolError("unknown type", text, number=number)
     text = f"shape {header.shape}, at most {MAX_PIXELS} pixels are allowed"
@@ -225,12 +194,12 @@ def _read_odd(raw: bytes, parts: Sequence[Buffer], error: Exception) -> Message:
         text = f"header, image and series_end are known: {jsontext.excerpt(raw)}"
         raise ProtocolError("unknown htype", text, number=number)
     try:
-        header = msgspec.convert(fields, _Header | _Image | _End)
+        header = msgspec.convert(fields, Header | ImageHeader | EndHeader)
     except msgspec.ValidationError as reason:
         text = f"{reason}: {jsontext.excerpt(raw)}"
         raise ProtocolError("bad field", text, number=number) from error
     jsontext.examine(raw, "part 0", number=number)
-    if not isinstance(header, _Image):
+    if not isinstance(header, ImageHeader):
         return _start_or_end(header, parts)
     extras = {key: value for key, value in fields.items() if key not in IMAGE_FIELDS}
     return _image(header, parts, extras)
@@ -268,60 +237,5 @@ def _encode_image(image: Image, number: int, exposure_s: float | None) -> list[B
         raise ValueError("an image without pixels cannot be sent")
     text = None
     if type(image.extras) is bytes and len(image.blobs) == 1:
-        text = _renumbered(image.extras, image, number, exposure_s)
-    return [text or _written(image, number, exposure_s), *image.blobs]
-
-
-def _renumbered(
-    raw: bytes, image: Image, number: int, exposure_s: float | None
-) -> bytes | None:
-    """Return the text with another number; None where it has to be written anew."""
-    try:
-        header = _read(raw)
-    except (ValueError, RecursionError):
-        return None
-    if (
-        type(header) is not _Image
-        or header.frame != image.frame
-        or header.shape != image.shape
-        or header.compression != image.encoding
-        or _TYPES.get(header.type) != image.dtype
-        # An escape may hide a name, and a second msg_number may be anybody's.
-        or BACKSLASH in raw
-        or raw.count(b'"msg_number"') != (header.msg_number is not None)
-    ):
-        return None
-    if exposure_s is not None:
-        if b'"exposure_time"' in raw:
-            return None
-        raw = _with_field(raw, b'"exposure_time": ' + msgspec.json.encode(exposure_s))
-    place = _NUMBER.search(raw)
-    if place is None:
-        return _with_field(raw, b'"msg_number": %d' % number)
-    start, end = place.span(1)
-    return b"%b%d%b" % (raw[:start], number, raw[end:])
-
-
-def _with_field(raw: bytes, field: bytes) -> bytes:
-    """Append to a JSON object that is not empty."""
-    return b"%b, %b}" % (raw[: raw.rindex(b"}")], field)
-
-
-def _written(image: Image, number: int, exposure_s: float | None) -> bytes:
-    header: dict[str, Any] = {
-        "htype": "image",
-        "msg_number": number,
-        "frame": image.frame,
-        "shape": image.shape,
-        "type": image.dtype,
-        "compression": image.encoding,
-    }
-    if image.discard:
-        header["discard"] = True
-    if len(image.blobs) > 1:
-        header["chunks"] = chunk_shape(image)
-    for key, value in extras_of(image).items():
-        header.setdefault(key, value)
-    if exposure_s is not None:
-        header.setdefault("exposure_time", exposure_s)
-    return jsontext.write(header)
+        text = stins_text.renumbered(image.extras, image, number, exposure_s)
+    return [text or stins_text.written(image, number, exposure_s), *image.blobs]
