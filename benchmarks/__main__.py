@@ -1,90 +1,88 @@
-"""`python -m benchmarks`: the service's rate as a ratio to the yardstick's, row by row.
+"""`python -m benchmarks`: what the service does, beside what is asked of it.
 
-Machines are shared and noisy, and noise only slows down: both run in turn, and the best
-of each is compared with the best of the other, the spread shown beside it.
+Rates are ratios to a yardstick in C, or to another row. Machines are shared and noisy,
+and noise only slows down: both run in turn, and the best of each is compared with the
+best of the other. With three tables a figure is met if it is in two of them.
 """
 
 import argparse
-import datetime
-import json
-import platform
-import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.rows import ROWS, Row
-from benchmarks.runs import Result, build, run_service, run_yardstick
+from benchmarks import records, table
+from benchmarks.runs import QUICK, Effort, Place
+from benchmarks.senders import CannotBuild, build
+from benchmarks.works import WORKS, Measure, UnknownRow, named
 
 
-def main() -> int:
-    """Print the table; 1 when a row misses its figure."""
+def main(words: Sequence[str] | None = None) -> int:
+    """Print the table; 1 when a figure is missed."""
+    options = arguments().parse_args(words)
+    if options.list:
+        print("\n".join(WORKS))
+        return 0
+    if options.show:
+        print("\n".join(table.markdown(records.read(options.show))))
+        return 0
+    effort = QUICK if options.quick else Effort(options.repeat, options.seconds)
+    is_kept = not (options.quick or options.no_save)
+    save = options.save or (records.default_file() if is_kept else None)
+    try:
+        works = named(options.only)
+        found = measure_all(works, effort, options.tables, options.target, save)
+    except (UnknownRow, CannotBuild) as error:
+        raise SystemExit(str(error)) from None
+    print()
+    print("\n".join(table.markdown(found)))
+    missed = table.misses(found)
+    print(f"\nmissed: {'; '.join(missed) or 'none'}")
+    return 1 if missed and not options.quick else 0
+
+
+def arguments() -> argparse.ArgumentParser:
+    """Return what may be asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--repeat", type=int, default=6, help="runs of each (6)")
-    parser.add_argument("--only", default="", help="rows whose name contains this")
-    parser.add_argument(
-        "--target", type=Path, default=Path("/dev/shm"), help="where files are written"
-    )
-    parser.add_argument("--save", type=Path, help="append the results to this file")
-    arguments = parser.parse_args()
-    rows = [row for row in ROWS if arguments.only in row.name]
-    misses = 0
-    with tempfile.TemporaryDirectory(prefix="srx-benchmarks-") as folder:
+    add = parser.add_argument
+    add("--only", action="append", default=[], help="rows whose name contains this")
+    add("--list", action="store_true", help="print the names of the rows")
+    add("--repeat", type=int, default=6, help="runs of each side (6)")
+    add("--seconds", type=float, default=3.0, help="least length of a run (3)")
+    add("--tables", type=int, default=1, help="how often all of it is measured (1)")
+    add("--target", type=Path, default=Path("/dev/shm"), help="where files are written")
+    add("--save", type=Path, help="add the records to this file, not to results/DATE")
+    add("--no-save", action="store_true", help="keep no records")
+    add("--quick", action="store_true", help="a few frames, to see that all works")
+    add("--show", type=Path, nargs="+", help="print the table of files of records")
+    return parser
+
+
+def measure_all(
+    works: dict[str, Measure],
+    effort: Effort,
+    tables: int,
+    target: Path,
+    save: Path | None,
+) -> list[table.Record]:
+    """Return the records of all tables, printed and kept as they come."""
+    found: list[table.Record] = []
+    with (
+        tempfile.TemporaryDirectory(prefix="srx-benchmarks-") as folder,
+        tempfile.TemporaryDirectory(prefix="srx-benchmarks-", dir=target) as files,
+    ):
         build(Path(folder))
-        with tempfile.TemporaryDirectory(dir=arguments.target) as target:
-            for row in rows:
-                record = measure(row, arguments.repeat, Path(folder), Path(target))
-                misses += record["ratio"] < row.least
-                report(record)
-                if arguments.save:
-                    with arguments.save.open("a") as file:
-                        file.write(json.dumps(record) + "\n")
-    return 1 if misses else 0
-
-
-def measure(row: Row, repeat: int, folder: Path, target: Path) -> dict:
-    """Run both in turn; return the best of each and the spread."""
-    yardstick: list[Result] = []
-    service: list[Result] = []
-    for _ in range(repeat):
-        yardstick.append(run_yardstick(row, folder, target))
-        service.append(run_service(row, folder, target))
-    best = max(service, key=lambda result: result.frames_per_s)
-    limit = max(yardstick, key=lambda result: result.frames_per_s)
-    return {
-        "row": row.name,
-        "ratio": round(best.frames_per_s / limit.frames_per_s, 3),
-        "least": row.least,
-        "service_fps": [round(result.frames_per_s) for result in service],
-        "yardstick_fps": [round(result.frames_per_s) for result in yardstick],
-        "service_cpu_us": round(1e6 * best.cpu_s / row.frames, 2),
-        "yardstick_cpu_us": round(1e6 * limit.cpu_s / row.frames, 2),
-        "peak_mib": round(max(result.peak_mib for result in service)),
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "machine": f"{platform.machine()}, Python {platform.python_version()}",
-        "commit": commit(),
-    }
-
-
-def commit() -> str:
-    """Return the commit that is measured; empty outside a checkout."""
-    words = ["git", "rev-parse", "--short", "HEAD"]
-    found = subprocess.run(words, capture_output=True, text=True, check=False)
-    return found.stdout.strip()
-
-
-def report(record: dict) -> None:
-    """Print one row."""
-    mark = "met" if record["ratio"] >= record["least"] else "MISSED"
-    print(
-        f"{record['row']:40} ratio {record['ratio']:.2f} (least {record['least']}, "
-        f"{mark})  best {max(record['service_fps'])} of "
-        f"{max(record['yardstick_fps'])} frames/s, {record['service_cpu_us']} of "
-        f"{record['yardstick_cpu_us']} CPU µs a frame, peak {record['peak_mib']} MiB",
-        flush=True,
-    )
-    print(f"  service   {record['service_fps']}")
-    print(f"  yardstick {record['yardstick_fps']}", flush=True)
+        place = Place(Path(folder), Path(files))
+        for number in range(1, tables + 1):
+            for name, measure in works.items():
+                measured = measure(place, effort)
+                found.append(
+                    records.record(name, measured, table=number, repeat=effort.repeat)
+                )
+                print("\n".join(table.lines(found[-1])), flush=True)
+                if save is not None:
+                    records.append(save, found[-1])
+    return found
 
 
 if __name__ == "__main__":

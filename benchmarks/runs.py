@@ -1,256 +1,225 @@
-"""One run of the yardstick, and of the whole service, under the same sender."""
+"""Runs of the yardstick and of the whole service: a series, again until it is long."""
 
+import contextlib
 import json
-import os
-import shutil
-import socket
 import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import h5py
 import numpy as np
-import yaml
 
+from benchmarks import senders
+from benchmarks.clients import Client, Viewer
 from benchmarks.rows import Row
+from benchmarks.service import PATIENCE_S, WARM_UP, Service, free_port
 from srx_service.codecs import bslz4
 
-HERE = Path(__file__).parent
-BUFFER_LIMIT = 256 << 20
-PATIENCE_S = 120.0
-POLLED_EVERY_S = 0.03
-"""Each look takes some of the two cores from what is measured."""
+
+class Place(NamedTuple):
+    """Where it is done."""
+
+    folder: Path
+    """Of compiled programs, images, logs."""
+    target: Path
+    """Of the files that are written."""
 
 
-class Result(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much of it is done."""
+
+    repeat: int = 6
+    """Runs of each."""
+    least_s: float = 3.0
+    """A run takes as many series as last so long together."""
+    is_quick: bool = False
+    """Only to see that everything works: a few frames, no figure means anything."""
+
+    def of(self, row: Row) -> Row:
+        """Return the row with as many frames as that."""
+        return row.cheap() if self.is_quick else row
+
+
+QUICK = Effort(repeat=1, least_s=0.0, is_quick=True)
+
+
+@dataclass(slots=True)
+class Run:
     """What one run showed."""
 
-    frames_per_s: float
-    cpu_s: float
-    """Of the receiver; the sender's is not in it."""
+    frames: int = 0
+    seconds: float = 0.0
+    cpu_s: float = 0.0
+    """Of the receiver; those of sender and clients are not in it."""
     peak_mib: float = 0.0
+    notes: dict[str, int] = field(default_factory=dict)
+    """What was counted beside."""
+
+    @property
+    def frames_per_s(self) -> float:
+        """Its rate."""
+        return self.frames / self.seconds
+
+    @property
+    def cpu_us(self) -> float:
+        """Microseconds of CPU for each frame."""
+        return 1e6 * self.cpu_s / self.frames
+
+    def note(self, name: str, count: int) -> None:
+        """Count something beside."""
+        self.notes[name] = self.notes.get(name, 0) + count
 
 
-def build(folder: Path) -> None:
-    """Compile sender and yardstick; needs libzmq3-dev and libhdf5-dev."""
-    hdf5 = subprocess.run(
-        ["pkg-config", "--cflags", "--libs", "hdf5"],
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.split()
-    for name, flags in (("blast", []), ("yardstick", hdf5)):
-        source = str(HERE / f"{name}.c")
-        command = ["cc", "-O2", "-o", str(folder / name), source, *flags, "-lzmq"]
-        subprocess.run(command, check=True)
+class Side(Protocol):
+    """One of the two that take turns."""
 
-
-def free_port() -> int:
-    """Return a port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def payload(row: Row, folder: Path) -> Path:
-    """Write the bytes of one image: noise, of the size asked for when compressed."""
-    path = folder / "payload"
-    rng = np.random.default_rng(1)
-    if row.payload_bytes is None:
-        path.write_bytes(rng.poisson(1.0, row.shape).astype(row.dtype).tobytes())
-        return path
-    low, high = 0, 1 << 24
-    while high - low > 1:  # the wider the noise, the larger the compressed image
-        middle = (low + high) // 2
-        blob = bslz4.compress(rng.integers(0, middle, row.shape, row.dtype))
-        low, high = (middle, high) if len(blob) < row.payload_bytes else (low, middle)
-    path.write_bytes(bslz4.compress(rng.integers(0, max(1, low), row.shape, row.dtype)))
-    return path
-
-
-class Sender:
-    """The load generator: one process, a series for each call."""
-
-    def __init__(self, folder: Path, port: int) -> None:
-        self._process = subprocess.Popen(
-            [str(folder / "blast"), str(port), "500"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def push(
-        self, row: Row, frames: int, image: Path, name: str, compression: str = ""
-    ) -> None:
-        """Begin to send a series."""
-        compression = compression or ("none" if row.payload_bytes is None else "bslz4")
-        rows, columns = row.shape
-        words = [frames, rows, columns, row.dtype, compression, image, name or "-"]
-        assert self._process.stdin is not None
-        self._process.stdin.write(" ".join(map(str, words)) + "\n")
-        self._process.stdin.flush()
+    def run(self, least_s: float) -> Run:
+        """Do the row's work until it has lasted so long."""
+        ...
 
     def close(self) -> None:
-        """End it, whatever it still holds."""
-        self._process.kill()
-        self._process.communicate()
+        """End what it needed."""
+        ...
 
 
-def run_yardstick(row: Row, folder: Path, target: Path) -> Result:
-    """Run the receiver in C once."""
-    port, itemsize = free_port(), np.dtype(row.dtype).itemsize
-    file = target / "yardstick.h5"
-    words = [folder / "yardstick", port, *row.shape, itemsize, row.frames]
-    words += [file if row.is_written else "-", int(row.payload_bytes is not None)]
-    image = payload(row, folder)
-    receiver = subprocess.Popen(
-        [str(word) for word in words], stdout=subprocess.PIPE, text=True
-    )
-    sender = Sender(folder, port)
-    try:
-        sender.push(row, row.frames, image, "")
-        output, _ = receiver.communicate(timeout=PATIENCE_S)
-    finally:
-        receiver.kill()
-        sender.close()
-        file.unlink(missing_ok=True)
-    told = json.loads(output)
-    return Result(told["frames"] / told["total_s"], told["cpu_s"])
+def side_of(row: Row, place: Place, *, is_yardstick: bool = False) -> Side:
+    """Return what does a row's work."""
+    return Yardstick(row, place) if is_yardstick else Served(row, place)
 
 
-class Service:
-    """A running service, and the sender it is connected to."""
+class Yardstick:
+    """The receiver in C: a process for each series."""
 
-    def __init__(self, row: Row, folder: Path) -> None:
-        source, self._api = free_port(), free_port()
-        entry = {
-            "class": "Detector",
-            "dcu_host_purple": "127.0.0.1",
-            "dcu_port_purple": source,
-            "api_port": self._api,
-            "data_port": 0,
-            "dset_name": "/entry/instrument/bench/data",
-            "buffer_limit": BUFFER_LIMIT,
-            "state_dir": str(folder / "state"),
-            **row.config,
-        }
-        config = folder / "detectors.yaml"
-        config.write_text(yaml.safe_dump({"bench": entry}))
-        self._log = (folder / "log").open("w")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "srx_service", "run", str(config), "bench"],
-            stdout=self._log,
-            stderr=self._log,
-        )
-        self.sender = Sender(folder, source)
-        self._wait(lambda: self._get("/readyz") is not None)
+    def __init__(self, row: Row, place: Place) -> None:
+        self._row, self._folder = row, place.folder
+        self._file = place.target / "yardstick.h5"
+        self._image = senders.payload(row, place.folder)
 
-    def _get(self, path: str) -> dict[str, Any] | None:
+    def run(self, least_s: float) -> Run:
+        """Do the row's work until it has lasted so long."""
+        run = Run()
+        while not run.frames or run.seconds < least_s:
+            self._series(run)
+        return run
+
+    def _series(self, run: Run) -> None:
+        row = self._row
+        source, forward = free_port(), free_port()
+        file = self._file if row.is_written else "-"
+        words: list[object] = [self._folder / "yardstick", source, *row.shape]
+        words += [np.dtype(row.dtype).itemsize, row.frames, file]
+        words += [int(row.payload_bytes is not None)]
+        words += [forward] if row.has_client else []
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._file.unlink, missing_ok=True)
+            receiver = subprocess.Popen(
+                [str(word) for word in words], stdout=subprocess.PIPE, text=True
+            )
+            stack.callback(receiver.communicate)
+            stack.callback(receiver.kill)
+            client = Client(forward) if row.has_client else None
+            if client is not None:
+                stack.callback(client.close)
+                client.wait_until_connected()
+            sender = senders.Sender(row, self._folder, source, self._image)
+            stack.callback(sender.close)
+            sender.push(row.frames, "")
+            told = json.loads(receiver.communicate(timeout=PATIENCE_S)[0])
+            if client is not None:
+                run.note("client_images", client.wait_for(row.frames))
+        self._add(run, told)
+
+    def _add(self, run: Run, told: dict[str, Any]) -> None:
+        run.frames += told["frames"]
+        run.seconds += told["total_s"]
+        run.cpu_s += told["cpu_s"]
+        run.peak_mib = max(run.peak_mib, told["peak_kib"] / 1024)
+
+    def close(self) -> None:
+        """Nothing is left of it."""
+
+
+class Served:
+    """The whole service: one process for all series, a short one first."""
+
+    def __init__(self, row: Row, place: Place) -> None:
+        self._row, self._target = row, place.target
+        self._image = senders.payload(row, place.folder)
+        self.service = Service(row, place.folder, self._image)
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.close)
+            self._series(Run(), min(WARM_UP, row.frames))
+            stack.pop_all()
+
+    def run(self, least_s: float) -> Run:
+        """Do the row's work until it has lasted so long."""
+        run = Run()
+        while not run.frames or run.seconds < least_s:
+            self._series(run, self._row.frames)
+        run.peak_mib = self.service.memory_mib()
+        return run
+
+    def _series(self, run: Run, frames: int) -> None:
+        service, row = self.service, self._row
+        file = self._target / "service.h5" if row.is_written else None
+        before, cpu_s = service.forwarded(), service.cpu_s()
+        viewer = Viewer(service.api_port) if row.has_viewer else None
         try:
-            url = f"http://127.0.0.1:{self._api}{path}"
-            with urllib.request.urlopen(url, timeout=10) as answer:
-                return json.loads(answer.read())
-        except OSError:
-            return None
+            with contextlib.closing(viewer) if viewer else contextlib.nullcontext():
+                run.seconds += service.series(frames, file)
+            run.cpu_s += service.cpu_s() - cpu_s
+            run.frames += frames
+            if file is not None:
+                check(file, row, frames, self._image)
+        finally:
+            if file is not None:
+                file.unlink(missing_ok=True)
+        if viewer is not None:
+            run.note("pictures", viewer.pictures)
+        if service.client is not None:
+            sent, dropped = self._forwarded(service.client, before.images + frames)
+            run.note("client_images", sent - before.sent)
+            run.note("dropped", dropped - before.dropped)
 
-    def _wait(self, is_there: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + PATIENCE_S
-        while not is_there():
-            if time.monotonic() > deadline or self.process.poll() is not None:
-                raise RuntimeError(Path(self._log.name).read_text()[-2000:])
-            time.sleep(POLLED_EVERY_S)
+    def _forwarded(self, client: Client, images: int) -> tuple[int, int]:
+        """Return what the client has got and what was dropped, once it is all.
 
-    def series(
-        self,
-        row: Row,
-        frames: int,
-        image: Path,
-        file: Path | None,
-        compression: str = "",
-    ) -> float:
-        """Send a series and wait until its file is closed; return the seconds."""
-        before = len(self._acquisitions())
-        begun = time.monotonic()
-        self.sender.push(row, frames, image, str(file or ""), compression)
-        self._wait(lambda: self._is_done(before))
-        return time.monotonic() - begun
-
-    def _acquisitions(self) -> list[dict[str, Any]]:
-        told = self._get("/api/v1/acquisitions")
-        return told["acquisitions"] if told else []
-
-    def _is_done(self, before: int) -> bool:
-        listed = self._acquisitions()
-        if len(listed) <= before:
-            return False
-        if listed[0]["state"] == "failed":
-            raise RuntimeError(listed[0]["error"])
-        return listed[0]["state"] == "done"
-
-    def cpu_s(self) -> float:
-        """Seconds of both kinds it has used so far."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1]
-        ticks = sum(int(value) for value in fields.split()[11:13])
-        return ticks / os.sysconf("SC_CLK_TCK")
-
-    def peak_mib(self) -> float:
-        """Most memory it ever held."""
-        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM"):
-                return int(line.split()[1]) / 1024
-        return 0.0
+        Raises:
+            RuntimeError: It got others than were sent, or fewer although it is waited
+                for.
+        """
+        self.service.wait(lambda: self.service.forwarded().images >= images)
+        forwarded = self.service.forwarded()
+        got = client.wait_for(forwarded.sent)
+        is_waited_for = self._row.config.get("on_slow_client") == "wait"
+        if got != forwarded.sent or (is_waited_for and forwarded.dropped):
+            raise RuntimeError(f"the client got {got} images, {forwarded}")
+        return forwarded
 
     def close(self) -> None:
-        """End service and sender."""
-        self.sender.close()
-        self.process.terminate()
-        self.process.wait(15)
-        self._log.close()
+        """End the service."""
+        self.service.close()
 
 
-def run_service(row: Row, folder: Path, target: Path) -> Result:
-    """Run the whole service once, a short series first, and check the file."""
-    work = folder / "service"
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir()
-    (work / "blast").symlink_to(folder / "blast")
-    image = payload(row, work)
-    service = Service(row, work)
-    file = target / "service.h5" if row.is_written else None
-    warm = target / "warm.h5" if row.is_written else None
-    try:
-        service.series(row, 50, image, warm)
-        cpu_s = service.cpu_s()
-        seconds = service.series(row, row.frames, image, file)
-        result = Result(
-            row.frames / seconds, service.cpu_s() - cpu_s, service.peak_mib()
-        )
-        if file is not None:
-            _check(file, row, image)
-    finally:
-        service.close()
-        for path in (file, warm):
-            if path is not None:
-                path.unlink(missing_ok=True)
-    return result
+def check(file: Path, row: Row, frames: int, image: Path) -> None:
+    """See that a file holds what was sent.
 
-
-def _check(file: Path, row: Row, image: Path) -> None:
+    Raises:
+        RuntimeError: It does not.
+    """
     with h5py.File(file) as opened:
         dataset = opened["/entry/data/data"]
         assert isinstance(dataset, h5py.Dataset)
-        if dataset.shape != (row.frames, *row.shape):
+        if dataset.shape != (frames, *row.shape):
             raise RuntimeError(f"{file} holds {dataset.shape}")
         blob = image.read_bytes()
         pixels = (
             np.frombuffer(blob, row.dtype).reshape(row.shape)
             if row.payload_bytes is None
-            else bslz4.decompress(blob, row.shape, row.dtype)
+            else bslz4.decompress(blob, row.shape, np.dtype(row.dtype))
         )
-        for index in (0, row.frames - 1):
+        for index in (0, frames - 1):
             if not np.array_equal(dataset[index], pixels):
                 raise RuntimeError(f"{file}: frame {index} is not what was sent")

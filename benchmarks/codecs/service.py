@@ -12,7 +12,8 @@ from pathlib import Path
 
 from benchmarks.codecs.__main__ import PILATUS_2M, picture
 from benchmarks.rows import Row
-from benchmarks.runs import Service, build
+from benchmarks.senders import build
+from benchmarks.service import Service
 from srx_service.codecs import cbf
 
 ROW = Row(
@@ -21,6 +22,7 @@ ROW = Row(
     dtype="int32",
     frames=600,
     least=1.6,
+    compression="cbf",
     config={
         "pipeline": "PilatusPipeline",
         "rotate": True,
@@ -55,11 +57,11 @@ def measure(workers: int, folder: Path, target: Path) -> tuple[float, float]:
     image.write_bytes(cbf.encode(picture()))
     config = {**ROW.config, "transform_workers": workers}
     row = dataclasses.replace(ROW, config=config)
-    service = Service(row, folder)
+    service = Service(row, folder, image)
     try:
-        service.series(row, 20, image, target / "warm.h5", "cbf")
+        service.series(20, target / "warm.h5")
         used_s = service.cpu_s()
-        seconds = service.series(row, row.frames, image, file, "cbf")
+        seconds = service.series(row.frames, file)
         cores = os.cpu_count() or 1
         return row.frames / seconds, (service.cpu_s() - used_s) / seconds / cores
     finally:
