@@ -5,6 +5,7 @@ flying: behind one StreamResource or Resource are the frames of one stream alone
 row 0 on, because readers count rows and do not look at indices.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -21,6 +22,7 @@ from event_model.documents import DataKey
 MIMETYPE = "application/x-hdf5"
 AD_HDF5 = "AD_HDF5"
 """Its readers open /entry/data/data, which every file has."""
+MAX_FETCHED_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,7 @@ def stream_resource(
     chunk = chunk or (1, *layout.shape)
     parameters: dict[str, Any] = {
         "dataset": dataset,
-        "chunk_shape": _chunk_shape(chunk, n) if n > 1 else [*chunk],
+        "chunk_shape": _chunk_shape(layout, chunk) if n > 1 else [*chunk],
         "swmr": True,
     }
     if n > 1:
@@ -174,12 +176,16 @@ def resource(
     told: dict[str, Any] = {"frame_per_point": n}
     if spec != AD_HDF5:
         told["dataset"] = dataset
-        told["chunk_shape"] = _chunk_shape(chunk or (1, *layout.shape), n)
+        told["chunk_shape"] = _chunk_shape(layout, chunk or (1, *layout.shape))
     root, resource_path = path
     return ComposeResource(None)(spec, root, resource_path, told)
 
 
-def _chunk_shape(chunk: Sequence[int], n: int) -> list[int]:
-    # With an axis for the frames of an event, readers count chunks in the events.
-    frames, *pixels = chunk
-    return [max(1, frames // n), n, *pixels]
+def _chunk_shape(layout: FrameLayout, chunk: Sequence[int]) -> list[int]:
+    # With an axis for the frames of an event, readers count in events what they fetch.
+    # So many events as HDF5's chunk has frames always end where one of its chunks ends,
+    # and Tiled's validation counts alike; but Tiled sends no more than 300 MB at once.
+    n, (frames, *pixels) = layout.frames_per_event, chunk
+    nbytes = n * math.prod(chunk) * np.dtype(layout.dtype).itemsize
+    events = frames if nbytes <= MAX_FETCHED_BYTES else max(1, frames // n)
+    return [events, n, *pixels]

@@ -1,5 +1,10 @@
+import h5py
+import numpy as np
 import pytest
+from bluesky_tiled_plugins.writing.consolidators import HDF5Consolidator
+from bluesky_tiled_plugins.writing.validator import validate_data_source
 from event_model import DocumentNames, schema_validators
+from event_model.documents import StreamRange
 
 from srx_ophyd.documents import (
     FRAME_KEYS,
@@ -92,14 +97,53 @@ def test_a_shape_of_no_frame_is_refused(shape):
     ("chunk", "told"),
     [
         (None, [1, 3, 4, 6]),
-        ((8, 4, 6), [2, 3, 4, 6]),
-        ((1024,), [341, 3]),
+        ((8, 4, 6), [8, 3, 4, 6]),
+        ((1, 2, 6), [1, 3, 2, 6]),
+        ((1024,), [1024, 3]),
     ],
 )
 def test_chunks_of_several_frames_are_counted_in_events(chunk, told):
     bundle = stream_resource(THREE, "k", URI, "/entry/d", chunk)
     assert bundle.stream_resource_doc["parameters"]["multiplier"] == 3
     assert bundle.stream_resource_doc["parameters"]["chunk_shape"] == told
+
+
+@pytest.mark.parametrize(
+    ("frames", "n", "events"),
+    [(52, 10, 52), (52, 250, 52), (52, 260, 1), (9000, 2, 4500)],
+)
+def test_what_readers_fetch_at_once_is_bounded(frames, n, events):
+    layout = FrameLayout((50, 50), "uint16", frames_per_event=n)
+    bundle = stream_resource(layout, "k", URI, "/entry/d", (frames, 50, 50))
+    told = bundle.stream_resource_doc["parameters"]["chunk_shape"]
+    assert told == [events, n, 50, 50]
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 8])
+@pytest.mark.parametrize("k", [1, 3, 8])
+@pytest.mark.parametrize("events", [1, 2, 7, 24])
+def test_tiled_counts_the_chunks_of_a_file_as_documents_do(tmp_path, n, k, events):
+    path, dataset = tmp_path / "a.h5", "/entry/d"
+    frames = np.arange(events * n * 24, dtype="<u2").reshape(-1, 4, 6)
+    with h5py.File(path, "w") as file:
+        file.create_dataset(dataset, data=frames, chunks=(min(k, len(frames)), 4, 6))
+    layout = FrameLayout((4, 6), "uint16", frames_per_event=n)
+    resource = stream_resource(layout, "k", path.as_uri(), dataset, (k, 4, 6))
+    consolidator = consolidator_of(resource, data_key(layout, "SRX:here"), events)
+    source = consolidator.get_data_source()
+    _, notes = validate_data_source(source, metadata=consolidator.metadata)
+    assert notes == []
+    read = consolidator.init_adapter().read()
+    assert np.array_equal(read, frames if n == 1 else frames.reshape(-1, n, 4, 6))
+
+
+def consolidator_of(bundle, key, events):
+    """Return what TiledWriter makes of the documents of so many events."""
+    made = HDF5Consolidator(bundle.stream_resource_doc, {"data_keys": {"k": key}})
+    datum = bundle.compose_stream_datum(indices=StreamRange(start=0, stop=events))
+    numbers = StreamRange(start=1, stop=events + 1)
+    made.consume_stream_datum({**datum, "seq_nums": numbers})
+    return made
 
 
 def test_the_handler_of_area_detectors_is_told_nothing_it_does_not_take():
