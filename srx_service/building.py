@@ -1,6 +1,7 @@
 """The stages of a line from one configuration; `service` joins them and owns them."""
 
 import logging
+import os
 from importlib.metadata import PackageNotFoundError, version
 
 from srx_service.config import DetectorConfig
@@ -36,7 +37,17 @@ def source(config: DetectorConfig) -> Source:
         connections=connections,
         modules=modules,
         budget_bytes=int(config.buffer_limit * SOCKETS_SHARE),
+        io_threads=io_threads(connections * len(config.endpoints)),
     )
+
+
+def io_threads(connections: int) -> int:
+    """Return how many threads ZeroMQ reads with: one a connection, one a core at most.
+
+    libzmq reads one connection with one thread, and gives a new one to the thread that
+    has the fewest.
+    """
+    return max(1, min(connections, len(os.sched_getaffinity(0))))
 
 
 def ordering(config: DetectorConfig, connections: int) -> Ordering:

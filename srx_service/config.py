@@ -76,8 +76,8 @@ class DetectorConfig(BaseModel):
     socket: Literal["pull", "sub"] | None = None
     """ZeroMQ socket to connect with; null: as the protocol needs it."""
     connections: int = Field(default=1, ge=1, le=64, alias="nworkers")
-    """Parallel ZeroMQ connections to each endpoint; 8 for an Eiger2 at full rate. With
-    `socket: sub` always 1, and with a detector whose modules have one each."""
+    """Parallel ZeroMQ connections to each endpoint, a thread for each up to the cores;
+    8 for an Eiger2 at full rate. 1 with `socket: sub`, or for each of many modules."""
 
     # -- what is done to the images
     pipeline: Annotated[str, AfterValidator(_check_transform)] | None = None

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+import zmq
 
 from srx_service import building
 from srx_service.config import DetectorConfig
@@ -41,3 +42,31 @@ def test_a_sub_socket_has_one_connection(caplog):
     assert source.connections == 1
     source.close()
     assert "nworkers 4" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("connections", "cores", "threads"),
+    [(1, 8, 1), (4, 8, 4), (8, 2, 2), (32, 16, 16), (0, 4, 1)],
+)
+def test_as_many_threads_read_as_there_are_connections(
+    monkeypatch, connections, cores, threads
+):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)))
+    assert building.io_threads(connections) == threads
+
+
+@pytest.mark.parametrize(
+    ("keys", "threads"),
+    [
+        ({}, 1),
+        ({"nworkers": 3}, 3),
+        ({"nworkers": 3, "dcu_host_purple": ["127.0.0.1", "127.0.0.2"]}, 6),
+        ({"nworkers": 3, "socket": "sub"}, 1),
+        ({"class": "Lambda", "nworkers": 3}, 4),
+    ],
+)
+def test_a_source_has_a_thread_for_each_connection(monkeypatch, keys, threads):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(64)))
+    source = building.source(config(**keys))
+    assert source.connections == source._context.get(zmq.IO_THREADS) == threads
+    source.close()
