@@ -8,6 +8,7 @@ from srx_service.config import DetectorConfig
 from srx_service.h5file import FileOptions
 from srx_service.ordering import CounterOrdering, Limits, Ordering, SeriesOrdering
 from srx_service.source import Source
+from srx_service.writebehind import WriteBehind
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +69,9 @@ def ordering(config: DetectorConfig, connections: int) -> Ordering:
     return kind(limits, connections=connections)
 
 
-def file_options(config: DetectorConfig, own: str) -> FileOptions:
+def file_options(
+    config: DetectorConfig, own: str, write_behind: WriteBehind
+) -> FileOptions:
     """Return how files are made; our own version is told in them."""
     return FileOptions(
         file_mode=config.file_mode,
@@ -77,6 +80,7 @@ def file_options(config: DetectorConfig, own: str) -> FileOptions:
         fill_value=config.fill_value,
         fsync=config.fsync,
         version=own,
+        write_behind=write_behind,
     )
 
 

@@ -133,6 +133,9 @@ class DetectorConfig(BaseModel):
     fsync: Literal["never", "close", "flush"] = "close"
     """When the disk itself has to confirm: "never", once when a file is "close"d, or at
     every "flush". Only a loss of power makes a difference."""
+    write_behind: Size | None = 16 * MIB
+    """In bytes: the disk is told to write as soon as so much waits for it in memory,
+    "64 MiB"; null: when the kernel thinks so, after up to 30 s and then all at once."""
     write_root: AbsolutePath | None = None
     """Directory under which files may be written, absolute: "/data/visitors". null: the
     stream's file names are taken as they are, and the HTTP API cannot name a file."""

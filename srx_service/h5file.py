@@ -179,6 +179,7 @@ class AcquisitionFile:
         try:
             with told("cannot write to", self.path):
                 pixels.write(images, rejected)
+                self._storage.wrote()
         except WriteError as error:
             kept = max(0, pixels.rows - row)
             rejected = [(index, cause) for index, cause in rejected if index < kept]

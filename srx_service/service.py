@@ -32,6 +32,7 @@ from srx_service.steps import transforms
 from srx_service.transforms.rotate import rotate
 from srx_service.turns import Turns
 from srx_service.workers import Workers
+from srx_service.writebehind import WriteBehind
 from srx_service.writer import Writer
 
 logger = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ class Service:
             on_slow_client=config.on_slow_client,
         )
         self._forwarder.open()
+        self._write_behind = WriteBehind(config.write_behind)
         self._writer = self._make_writer()
         self._workers = self._make_workers()
         self._source = building.source(config)
@@ -98,7 +100,7 @@ class Service:
     def _make_writer(self) -> Writer:
         config = self._config
         return Writer(
-            building.file_options(config, self._version),
+            building.file_options(config, self._version, self._write_behind),
             self._open_files,
             flush_interval_s=config.flush_interval,
             notify=self._notice.notify,
@@ -197,6 +199,7 @@ class Service:
         receive = self._start("receive", self._reception.run)
         workers = self._start("transformed", self._workers.run)
         writer = self._start("write", self._writer.run)
+        self._start("write behind", self._write_behind.run)
         forwarder = self._start("forward", self._forwarder.run)
         logger.info(
             "%s: receiving from %s, HTTP on port %d, live processing on %s",
@@ -260,6 +263,7 @@ class Service:
         writer.join(timeout_s)
         if writer.is_alive():
             logger.error("not all was written within %s s", timeout_s)
+        self._write_behind.stop()
         self._forwarder.stop()
         forwarder.join(2.0)
         self._open_files.close()

@@ -21,6 +21,7 @@ import msgspec
 from srx_service.errors import WriteError
 from srx_service.openfiles import OpenFiles
 from srx_service.pixels import H5_ERRORS
+from srx_service.writebehind import WriteBehind
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,8 @@ class FileOptions(msgspec.Struct, frozen=True, kw_only=True):
     fsync: Literal["never", "close", "flush"] = "close"
     version: str = ""
     """Of the service, written beside the data."""
+    write_behind: WriteBehind | None = None
+    """Told how files grow; None: when they go to the disk is left to the kernel."""
 
 
 class Storage:
@@ -134,6 +137,13 @@ class Storage:
         self.file.flush()
         self.file.swmr_mode = True
         return True
+
+    def wrote(self) -> None:
+        """Have what was written so far go to the disk; waits for nothing."""
+        if self._options.write_behind is not None:
+            # not stat's: on NFS that waits until all is with the server
+            size_bytes = self.file.id.get_filesize()
+            self._options.write_behind.grown(self.path, size_bytes)
 
     def flush(self) -> None:
         """Give all that was written to the operating system."""
