@@ -37,7 +37,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     """Quarter turns, counter-clockwise, that the source asks for."""
 
 
-class Image(msgspec.Struct, frozen=True, kw_only=True):
+class Image(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One detector frame, its pixels still as the detector packed them."""
 
     series: int | None = None

@@ -14,9 +14,11 @@ DONTWAIT = int(zmq.DONTWAIT)
 """An enum costs a conversion each time."""
 BATCH_MESSAGES = 256
 BATCH_BYTES = 1 << 20
-NEXT_BATCH_BYTES = 4 << 20
+NEXT_BATCH_BYTES = 16 << 20
 """After a full batch, when more waits than is kept up with: what is done once a batch
-is then done less often."""
+is then done less often, with caches that the copying of pixels has emptied."""
+MODULES_BATCH_BYTES = 4 << 20
+"""Instead of that, where modules of one detector wait for one another's parts."""
 COPY_BELOW_BYTES = 64 << 10
 """Smaller parts are received as bytes: a copy is cheaper than keeping the frame."""
 MARK_MIN, MARK_MAX = 4, 1024
@@ -59,6 +61,7 @@ class Source:
     ) -> None:
         self._context = zmq.Context(io_threads)
         self._budget_bytes = budget_bytes
+        self._next_bytes = MODULES_BATCH_BYTES if modules > 1 else NEXT_BATCH_BYTES
         self._wanted_mark = FIRST_MARK
         self._sockets: list[Socket] = []
         self._turn = 0
@@ -136,7 +139,7 @@ class Source:
     def receive(self, ready: Sequence[Socket]) -> Received:
         """Return a batch: it ends when the sockets are empty, or is full."""
         batch: list[tuple[list[Buffer], int]] = []
-        size, limit = 0, NEXT_BATCH_BYTES if self._has_more else BATCH_BYTES
+        size, limit = 0, self._next_bytes if self._has_more else BATCH_BYTES
         for sock in self._in_turn(ready):
             size, is_empty = self._receive_from(sock, batch, size, limit)
             if not is_empty:

@@ -7,7 +7,7 @@ small call itself. Threads that take turns change places once for a batch.
 
 import threading
 
-PATIENCE_S = 0.01
+PATIENCE_S = 0.05
 """Who has waited for so long goes ahead: the other one waits for a disk."""
 
 

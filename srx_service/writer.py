@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 MANY = 32
 """Images in a batch, from which on its writing is not worth a waking at once."""
-TOGETHER_BYTES = 4 << 20
+TOGETHER_BYTES = 16 << 20
 TOGETHER_IMAGES = 1024
 """Batches that wait are written together until they are this large: to extend the
 dataset and to keep the books costs as much for one image as for many."""
