@@ -18,7 +18,7 @@ from srx_ophyd.client import ServiceClient
 
 MOST_MS = 50.0
 ASKED_EVERY_S = 0.05
-"""Who asks for /status more often than 50 times a second waits, as the service is
+"""Who asks for /status more often than 30 times a second waits, as the service is
 made to."""
 STEPS = 100
 """A long poll waits for this part of a series."""

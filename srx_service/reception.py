@@ -16,7 +16,7 @@ from srx_service.ordering import Ordering, Stray, size_of
 from srx_service.orders import Batch
 from srx_service.protocols import Decoder, RunDecoder
 from srx_service.routing import Router
-from srx_service.source import Socket, Source
+from srx_service.source import COPY_BELOW_BYTES, Socket, Source
 from srx_service.status import Status
 from srx_service.turns import Turns
 
@@ -64,9 +64,7 @@ class Reception:
     ) -> None:
         self._source = source
         self._decoder = decoder
-        self._decode_run = (
-            decoder.decode_run if isinstance(decoder, RunDecoder) else None
-        )
+        self._run_decoder = decoder if isinstance(decoder, RunDecoder) else None
         self._ordering = ordering
         self._router = router
         self._status = status
@@ -162,10 +160,23 @@ class Reception:
         self._is_held = reason is not None
 
     def _decode(self, batch: Sequence[tuple[list[Buffer], int]]) -> Sequence[Message]:
-        if self._decode_run is not None and len(batch) >= MANY:
-            run = self._decode_run(batch)
-            if run is not None:
-                return run
+        run = self._run_of(batch) if len(batch) >= MANY else None
+        return self._one_by_one(batch) if run is None else run
+
+    def _run_of(
+        self, batch: Sequence[tuple[list[Buffer], int]]
+    ) -> Sequence[Message] | None:
+        """Return what a batch is that can be decoded at once."""
+        decoder = self._run_decoder
+        run = None if decoder is None else decoder.decode_run(batch)
+        if decoder is not None and run is not None:
+            is_small = size_of(run[-1]) < COPY_BELOW_BYTES
+            self._source.expect(decoder.beginning if is_small else b"")
+        return run
+
+    def _one_by_one(
+        self, batch: Sequence[tuple[list[Buffer], int]]
+    ) -> Sequence[Message]:
         messages: list[Message] = []
         extend, decode = messages.extend, self._decoder.decode
         for parts, module in batch:

@@ -79,6 +79,7 @@ class Source:
         for sock in self._sockets:
             self._poller.register(sock, zmq.POLLIN)
         self._is_reading = True
+        self._beginning = b""
         self._has_more = False
         """True after a full batch: there is more to read, so no need to look."""
 
@@ -149,6 +150,16 @@ class Source:
         self._has_more = False
         return Received(batch, size, drained=True)
 
+    def expect(self, beginning: bytes) -> None:
+        """Take messages that begin so for images of one small blob; b"": none.
+
+        That holds until a message begins otherwise. Their blob is received as bytes at
+        once, which is not asked whether another follows: one that does is a message of
+        its own then, which nobody can read.
+        """
+        if len(self._sockets) == 1:  # of others a new series may begin elsewhere
+            self._beginning = beginning
+
     def _in_turn(self, ready: Sequence[Socket]) -> Sequence[Socket]:
         """Return sockets so that none waits while another is never found empty.
 
@@ -169,13 +180,27 @@ class Source:
         # a Frame knows whether more follow; asking the socket costs twice as much
         connection, before = self._connections[sock], len(batch)
         receive, append, module = sock.recv, batch.append, connection.module
-        small, wait = COPY_BELOW_BYTES, DONTWAIT
+        small, wait, beginning = COPY_BELOW_BYTES, DONTWAIT, self._beginning
         left = BATCH_MESSAGES - before
         try:
             while left > 0 and size < limit:
                 frame = receive(wait, False)
                 length = len(frame)
-                parts: list[Buffer] = [frame.bytes if length < small else frame.buffer]
+                head = frame.bytes if length < small else frame.buffer
+                left -= 1
+                if beginning:
+                    if (
+                        type(head) is bytes
+                        and frame.more
+                        and head.startswith(beginning)
+                    ):
+                        blob = receive(0)
+                        size += len(blob)
+                        append(([head, blob], module))
+                        continue
+                    # a new series, perhaps: its images may come in other parts
+                    self._beginning = beginning = b""
+                parts: list[Buffer] = [head]
                 if not frame.more:  # then its pixels are in it, as CBOR has them
                     size += length
                 while frame.more:
@@ -184,7 +209,6 @@ class Source:
                     size += length
                     parts.append(frame.bytes if length < small else frame.buffer)
                 append((parts, module))
-                left -= 1
         except zmq.Again:
             left = BATCH_MESSAGES
         connection.count(len(batch) - before, self._wanted_mark)

@@ -36,14 +36,14 @@ POLLED: dict[str, Callable[[Line], dict[str, Any]]] = {
     "/received_frames": lambda line: {"value": line.received_frames()},
 }
 """What clients poll, at 20 Hz and more, while the line needs the core."""
-POLLS_APART_S = 0.02
+POLLS_APART_S = 0.03
 """Between two answers on one path while images are received."""
 
 
 class PolledMiddleware:
     """Answers what is polled at once: a route of FastAPI takes three times as long.
 
-    While images are received each path is answered 50 times a second and no more; who
+    While images are received each path is answered 30 times a second and no more; who
     asks more often waits for the next time, or until the acquisition is over. So a
     client that asks in a tight loop does not take the core from the line.
     """

@@ -47,6 +47,9 @@ class ImageRun:
         self._numbers_in = re.compile(b"^" + pattern + b"$", re.MULTILINE).findall
         self._number, self._frame = (found.index(key) for key in COUNTERS)
         self._image = image
+        ahead = raw[: min(map(raw.index, COUNTERS))]
+        self.beginning = ahead if b'"image"' in ahead else b""
+        """How each header begins, and no header or end of a series; b"": not known."""
 
     def read(
         self, messages: Sequence[tuple[Sequence[Buffer], int]]

@@ -46,6 +46,11 @@ class Decoder(Protocol):
 class RunDecoder(Decoder, Protocol):
     """A decoder for streams so fast that messages are read many at a time."""
 
+    @property
+    def beginning(self) -> bytes:
+        """How the first part of each image begins, and no other; b"": not known."""
+        ...
+
     def decode_run(
         self, messages: Sequence[tuple[Sequence[Buffer], int]]
     ) -> Sequence[Message] | None:

@@ -94,6 +94,11 @@ class StinsDecoder:
             self._run = self._begin_run(messages[-1][0])
         return images
 
+    @property
+    def beginning(self) -> bytes:
+        """How the first part of each image begins, and no other; b"": not known."""
+        return b"" if self._run is None else self._run.beginning
+
     def _begin_run(self, parts: Sequence[Buffer]) -> ImageRun | None:
         """Let the messages to come be compared with this one."""
         try:

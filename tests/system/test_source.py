@@ -131,17 +131,76 @@ def test_a_batch_ends_at_so_many_messages(senders, connect, monkeypatch):
     assert [int(parts[0]) for parts, _ in messages] == list(range(200))
 
 
-def test_a_batch_ends_at_one_mebibyte_and_at_four_after_a_full_one(senders, connect):
+@pytest.mark.parametrize(("modules", "then"), [(1, 16), (2, 4)])
+def test_a_batch_ends_at_one_mebibyte_and_later_after_a_full_one(
+    senders, connect, modules, then
+):
     sender, endpoint = senders(sndhwm=0)
-    source = connect(endpoint)
+    _, silent = senders()
+    source = connect(*[endpoint, silent][:modules], modules=modules)
     for _ in range(60):
         sender.send_multipart([b"head", bytes(BATCH_BYTES // 2)])
     _, rounds = receive(source, 60)
     after_a_full_one = False
     for found in rounds:
-        assert found.size_bytes <= (4 if after_a_full_one else 1) * BATCH_BYTES
+        assert found.size_bytes <= (then if after_a_full_one else 1) * BATCH_BYTES
         after_a_full_one = not found.drained
     assert any(not found.drained for found in rounds)
+
+
+ALIKE = [b'{"htype": "image", "frame": 0}', b"x" * 100]
+ODD = {
+    "without a blob": [ALIKE[0]],
+    "a header": [b'{"htype": "header"}'],
+    "a header with metadata": [b'{"htype": "header"}', b"{}"],
+    "an end": [b'{"htype": "series_end"}'],
+    "a large blob": [ALIKE[0], bytes(LARGE + 1)],
+    "an empty blob": [ALIKE[0], b""],
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_expected_images_come_as_they_were_sent_whatever_is_between(
+    senders, connect, odd
+):
+    sender, endpoint = senders(sndhwm=0)
+    source = connect(endpoint)
+    source.expect(b'{"htype": "image", ')
+    sent = [ALIKE, ALIKE, ODD[odd], ALIKE, ODD[odd], ALIKE]
+    for parts in sent:
+        sender.send_multipart(parts)
+    messages, _ = receive(source, len(sent))
+    assert [[bytes(part) for part in parts] for parts, _ in messages] == sent
+
+
+def test_after_a_header_images_may_have_several_blobs(senders, connect):
+    sender, endpoint = senders(sndhwm=0)
+    source = connect(endpoint)
+    source.expect(b'{"htype": "image", ')
+    sent = [ALIKE, [b'{"htype": "header"}'], [*ALIKE, b"y"], [*ALIKE, b"y"]]
+    for parts in sent:
+        sender.send_multipart(parts)
+    messages, _ = receive(source, len(sent))
+    assert [parts for parts, _ in messages] == sent
+
+
+def test_a_blob_too_many_of_an_expected_image_is_a_message_of_its_own(senders, connect):
+    sender, endpoint = senders(sndhwm=0)
+    source = connect(endpoint)
+    source.expect(b'{"htype": "image", ')
+    for parts in (ALIKE, [*ALIKE, b"y"], ALIKE):
+        sender.send_multipart(parts)
+    messages, _ = receive(source, 4)
+    assert [parts for parts, _ in messages] == [ALIKE, ALIKE, [b"y"], ALIKE]
+
+
+def test_on_several_connections_nothing_is_expected(senders, connect):
+    (first, one), (_, two) = senders(sndhwm=0), senders()
+    source = connect(one, two)
+    source.expect(b'{"htype": "image", ')
+    first.send_multipart([*ALIKE, b"y"])
+    messages, _ = receive(source, 1)
+    assert [parts for parts, _ in messages] == [[*ALIKE, b"y"]]
 
 
 def test_no_connection_waits_while_another_is_never_empty(
