@@ -9,7 +9,6 @@ import gc
 import logging
 import signal
 import threading
-from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -29,6 +28,7 @@ from srx_service.reception import RESUME_AT, Reception
 from srx_service.routing import Router
 from srx_service.status import Status
 from srx_service.steps import transforms
+from srx_service.threads import Threads
 from srx_service.transforms.rotate import rotate
 from srx_service.turns import Turns
 from srx_service.workers import Workers
@@ -52,10 +52,8 @@ class Service:
         self._config = config
         self._name = name
         self._version = building.own_version()
-        self._threads: list[threading.Thread] = []
         self._stopping = threading.Event()
-        self.failure: BaseException | None = None
-        """What ended a thread that should have gone on."""
+        self._threads = Threads(self.stop)
         self.acquisitions = Acquisitions()
         self.status = Status()
         self.latest = Latest()
@@ -173,7 +171,7 @@ class Service:
         return None
 
     def _is_ready(self) -> bool:
-        return self.failure is None and all(t.is_alive() for t in self._threads)
+        return self._threads.are_well
 
     def _gauges(self) -> dict[str, Any]:
         return {
@@ -196,11 +194,12 @@ class Service:
 
     def run(self) -> int:
         """Run until told to stop; return the exit code."""
-        receive = self._start("receive", self._reception.run)
-        workers = self._start("transformed", self._workers.run)
-        writer = self._start("write", self._writer.run)
-        self._start("write behind", self._write_behind.run)
-        forwarder = self._start("forward", self._forwarder.run)
+        start = self._threads.start
+        receive = start("receive", self._reception.run)
+        workers = start("transformed", self._workers.run)
+        writer = start("write", self._writer.run)
+        start("write behind", self._write_behind.run)
+        forwarder = start("forward", self._forwarder.run)
         logger.info(
             "%s: receiving from %s, HTTP on port %d, live processing on %s",
             self._name,
@@ -216,8 +215,8 @@ class Service:
         finally:
             self.stop()
             stopper.join()
-        if self.failure is not None:
-            logger.critical("the service ends: %r", self.failure)
+        if self._threads.failure is not None:
+            logger.critical("the service ends: %r", self._threads.failure)
             return 1
         return 0
 
@@ -232,23 +231,6 @@ class Service:
             self._stop(*line)
         finally:
             self._server.should_exit = True
-
-    def _start(self, name: str, body: Callable[[], None]) -> threading.Thread:
-        thread = threading.Thread(
-            target=self._guarded, args=(body,), name=name, daemon=True
-        )
-        self._threads.append(thread)
-        thread.start()
-        return thread
-
-    def _guarded(self, body: Callable[[], None]) -> None:
-        """Let a thread that dies end the service: its supervisor starts it anew."""
-        try:
-            body()
-        except BaseException as error:
-            self.failure = error
-            self.stop()
-            logger.exception("thread %s died", threading.current_thread().name)
 
     def _stop(self, *threads: threading.Thread) -> None:
         """Stop reading, write what is queued, close; the stages in the line's order."""

@@ -4,7 +4,15 @@ import dataclasses
 
 import pytest
 
-from benchmarks import comparison, http_load, idle, long_run, records, senders
+from benchmarks import (
+    comparison,
+    http_load,
+    idle,
+    long_run,
+    records,
+    senders,
+    threads,
+)
 from benchmarks.__main__ import main
 from benchmarks.rows import ROWS, SMALL
 from benchmarks.runs import QUICK, Place, Served
@@ -101,3 +109,12 @@ class Fake:
 
     def close(self):
         pass
+
+
+def test_the_time_of_a_frame_is_told_by_thread(place, tmp_path, capsys):
+    assert place
+    words = ["--only", "2000x4000", "--frames", "40", "--repeat", "1"]
+    threads.main([*words, "--target", str(tmp_path)])
+    printed = capsys.readouterr().out
+    assert "2000x4000 (16 MB), written: " in printed
+    assert "  write  " in printed
