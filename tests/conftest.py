@@ -73,7 +73,9 @@ def pick_port() -> int:
 
 @pytest.fixture(autouse=True)
 def _leaves_nothing_behind() -> Iterator[None]:
-    threads, children = set(threading.enumerate()), _children()
+    threads = set(threading.enumerate())
+    # twice: those of a thread that has just ended are another's by the second time
+    children = _children() | _children()
     yield
     deadline = time.monotonic() + GRACE_S
     while left := [*_new_threads(threads), *(_children() - children)]:
