@@ -10,10 +10,10 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Literal
 
-import msgspec
-
 from srx_service.exposure import exposure_of
+from srx_service.headers import UNSENDABLE, with_metadata_as_sent
 from srx_service.messages import NO_PIXELS, End, Image, Message, Start
+from srx_service.ordering import size_of
 from srx_service.outlet import HIGH_WATER_MARK, Outlet
 from srx_service.protocols.stins import encode
 
@@ -23,13 +23,13 @@ QUEUE_SHARE = 1 / 4
 """Of `limit_bytes`: what the queue has at least, however much is in ZeroMQ's pipes."""
 PATIENCE_MS = 20
 """How long an image waits for a client that takes none before images are dropped."""
+SAMPLED_EVERY_S = 0.1
+"""While the file is behind, clients get an image so often."""
 FAREWELL_S = 0.7
 """How long, at the end, what is queued may wait for clients in all."""
 PENDING_LIMIT = 1000
 """Headers and ends kept for a client that takes none; beyond, series without a single
 forwarded image are left out, the oldest first."""
-UNSENDABLE = (TypeError, ValueError, OverflowError, RecursionError, NotImplementedError)
-"""What encoding raises for values that JSON cannot hold."""
 
 
 class Forwarder:
@@ -65,7 +65,7 @@ class Forwarder:
         self._must_wait = on_slow_client == "wait"
         self._queue: deque[tuple[Sequence[Message], int]] = deque()
         # Each is written by one thread alone, so that none needs a lock:
-        self._put_bytes, self._refused = 0, 0  # the line's
+        self._put_bytes, self._refused, self._sampled_s = 0, 0, 0.0  # the line's
         self._taken_bytes, self._dropped = 0, 0  # ours
         self._is_asleep = False
         self._is_stopping = False
@@ -79,25 +79,50 @@ class Forwarder:
 
     # -- the line's side ---------------------------------------------------------------
 
-    def put(self, messages: Sequence[Message], size_bytes: int) -> None:
-        """Take a batch, which the caller does not change any more."""
+    def put(
+        self, messages: Sequence[Message], size_bytes: int, *, is_behind: bool = False
+    ) -> None:
+        """Take a batch, which the caller does not change any more.
+
+        Args:
+            messages: In order.
+            size_bytes: Of its images.
+            is_behind: The file is behind: unless a client is waited for, it comes first
+                and only some images are forwarded.
+        """
         if self._is_closed:
             return
         if not self.clients or (self._is_at_limit and not self._must_wait):
             # then only headers and ends matter
-            messages, size_bytes = self._without_images(messages), 0
-            if not messages:
-                return
+            messages, size_bytes = self._with_one(None, messages)
+        elif is_behind and not self._must_wait:
+            messages, size_bytes = self._with_one(self._sample(messages), messages)
+        if not messages:
+            return
         self._queue.append((messages, size_bytes))
         self._put_bytes += size_bytes
         if self._is_asleep:
             self._outlet.ring()
 
-    def _without_images(self, messages: Sequence[Message]) -> Sequence[Message]:
-        kept = [message for message in messages if type(message) is not Image]
+    def _with_one(
+        self, chosen: Image | None, messages: Sequence[Message]
+    ) -> tuple[Sequence[Message], int]:
+        """Return the messages without images, but for one; and the bytes of that."""
+        kept = [m for m in messages if type(m) is not Image or m is chosen]
         if self.clients:
             self._refused += len(messages) - len(kept)
-        return kept
+        return kept, 0 if chosen is None else size_of(chosen)
+
+    def _sample(self, messages: Sequence[Message]) -> Image | None:
+        """Return the last image, if it is time for one."""
+        now_s = time.monotonic()
+        if now_s < self._sampled_s + SAMPLED_EVERY_S:
+            return None
+        images = [m for m in messages if type(m) is Image and m.encoding != NO_PIXELS]
+        if not images:
+            return None
+        self._sampled_s = now_s
+        return images[-1]
 
     @property
     def _is_at_limit(self) -> bool:
@@ -197,7 +222,7 @@ class Forwarder:
 
     def _mark(self, message: Start | End) -> None:
         if isinstance(message, Start):
-            message = _with_metadata_as_sent(message)
+            message = with_metadata_as_sent(message)
             self._start = message
             self._exposure_s = exposure_of(message)
             self._frame_bytes = 0
@@ -271,22 +296,3 @@ class Forwarder:
         if self._must_wait:
             return -1
         return PATIENCE_MS if self._is_patient else 0
-
-
-def _with_metadata_as_sent(start: Start) -> Start:
-    """Return a header with what clients of this port expect, and JSON can hold."""
-    if start.metadata is None:
-        return start
-    metadata = {k: v for k, v in start.metadata.items() if _is_sendable(start, k, v)}
-    if "count_time" in metadata:  # DECTRIS, whose clients look for it here
-        metadata.setdefault("rotate", start.rotate)
-    return msgspec.structs.replace(start, metadata=metadata)
-
-
-def _is_sendable(start: Start, key: str, value: object) -> bool:
-    try:
-        encode(msgspec.structs.replace(start, metadata={key: value}), 0)
-    except UNSENDABLE:
-        logger.warning("metadata %r cannot be forwarded: JSON cannot hold it", key)
-        return False
-    return True

@@ -4,6 +4,7 @@ import copy
 import io
 import math
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
@@ -17,6 +18,8 @@ from srx_service.messages import NO_PIXELS, Buffer, Image, Start
 from srx_service.picture import Scale
 from srx_service.protocols.stins import encode
 
+SHARE = 1 / 10
+"""Of a core, that views may take while the line needs it."""
 CACHED = 8
 """Views of one image that are kept, until the next image comes."""
 _View = TypeVar("_View")
@@ -41,6 +44,8 @@ class Latest:
     def __init__(self) -> None:
         self.downsample = 1
         """Pixels along each axis that become one for those who do not ask otherwise."""
+        self.rests_until_s = 0.0
+        """By time.monotonic(): until then views have had their share of a core."""
         self._shown: _Shown | None = None
         self._views: dict[Any, Any] = {}
         self._lock = threading.Lock()
@@ -178,7 +183,10 @@ class Latest:
             if key not in views:
                 if len(views) >= CACHED:
                     views.clear()
+                begun_s = time.thread_time()
                 views[key] = make()
+                took_s = time.thread_time() - begun_s
+                self.rests_until_s = time.monotonic() + took_s * (1 / SHARE - 1)
             return views[key]
 
 

@@ -19,6 +19,9 @@ DECADES = 1000.0
 """Range of a logarithmic scale where pixels are no counts."""
 IN_CACHE = 65536
 """Pixels that are summed at a time: their sum takes a third of the time so."""
+SAMPLED = 50_000
+"""Pixels that are looked at to find what is black and what is white."""
+LEVELS_LISTED = 1 << 16
 MASK_LEVEL = 255
 MASK_COLOUR = (38, 46, 92)
 """Dark blue, which no grey is."""
@@ -148,28 +151,53 @@ def _levels(
     high: float | None,
 ) -> np.ndarray:
     """Return greys from 0 to 254."""
-    low, high = _limits(pixels[valid], low, high)
-    values = np.where(valid, pixels, low).astype(np.float32)
-    values = np.clip((values - np.float32(low)) / np.float32(high - low), 0, 1)
+    low, high = _limits(pixels, valid, low, high)
+    first, last = math.floor(low), math.ceil(high)
+    if pixels.dtype.kind not in "ui" or last - first >= LEVELS_LISTED:
+        return _greys(np.where(valid, pixels, low), scale, low, high)
+    # a third of the time: what a level becomes is looked up
+    listed = _greys(np.arange(first, last + 1), scale, low, high, is_count=True)
+    limits = np.iinfo(pixels.dtype)
+    within = np.clip(pixels, max(first, limits.min), min(last, limits.max))
+    return listed.take(np.subtract(within, first, dtype=np.intp, casting="unsafe"))
+
+
+def _greys(
+    values: np.ndarray, scale: Scale, low: float, high: float, *, is_count: bool = False
+) -> np.ndarray:
+    is_count = is_count or values.dtype.kind != "f"
+    values = (values.astype(np.float32) - np.float32(low)) / np.float32(high - low)
+    values = np.clip(values, 0, 1)
     if scale == "sqrt":
         values = np.sqrt(values)
     elif scale == "log":
-        gain = DECADES if pixels.dtype.kind == "f" else high - low
+        gain = high - low if is_count else DECADES
         values = np.log1p(gain * values) / math.log1p(gain)
     return np.rint(values * (MASK_LEVEL - 1)).astype(np.uint8)
 
 
 def _limits(
-    values: np.ndarray, low: float | None, high: float | None
+    pixels: np.ndarray, valid: np.ndarray, low: float | None, high: float | None
 ) -> tuple[float, float]:
-    if not values.size:
-        values = np.zeros(1)
-    found = np.percentile(values.astype(np.float64), PERCENTILES)
-    if found[0] == found[1]:  # nearly all alike, as where photons are few
-        found[1] = values.max()
-    low = float(found[0]) if low is None else low
-    high = float(found[1]) if high is None else high
+    if low is None or high is None:
+        found = _percentiles(pixels, valid)
+        low = found[0] if low is None else low
+        high = found[1] if high is None else high
     return low, high if high > low else low + 1
+
+
+def _percentiles(pixels: np.ndarray, valid: np.ndarray) -> tuple[float, float]:
+    """Return black and white: of a sample where there are many pixels."""
+    step = max(1, pixels.size // SAMPLED)
+    while math.gcd(step, pixels.shape[-1]) > 1:  # else whole columns are left out
+        step += 1
+    values = pixels.reshape(-1)[::step][valid.reshape(-1)[::step]]
+    if not values.size:
+        return 0.0, 0.0
+    low, high = np.percentile(values.astype(np.float64), PERCENTILES)
+    if low == high:  # nearly all alike, as where photons are few
+        high = np.where(valid, pixels, values[0]).max()
+    return float(low), float(high)
 
 
 def as_png(picture: Pillow.Image) -> bytes:

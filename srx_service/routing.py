@@ -7,6 +7,7 @@ two batches clients' requests are carried out here, too.
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
+from operator import attrgetter
 from pathlib import Path
 from typing import Literal
 
@@ -17,9 +18,10 @@ from srx_service.confinement import api_path
 from srx_service.errors import RequestError
 from srx_service.messages import NO_PIXELS, End, Image, Message, Start
 from srx_service.ordering import Stray
-from srx_service.ordering.holding import Clock
+from srx_service.ordering.holding import Clock, are_images_from
 from srx_service.orders import Order
 
+_DISCARD = attrgetter("discard")
 GIVES_WAY_S = 10.0
 """A series named by the stream that is silent for so long gives way to an arm."""
 
@@ -77,8 +79,11 @@ class Router:
             self._clock.advance(now_s, drained=False)
             self._active_s = self._clock.now
         self._arrival_s = arrival_s
-        run: list[Image] = []
         expected = -1 if binding.bound is None else binding.next
+        if are_images_from(messages, expected) and not any(map(_DISCARD, messages)):
+            self._end_run([*messages])
+            return self._books.take_orders()
+        run: list[Image] = []
         for message in messages:
             if (
                 type(message) is Image

@@ -37,6 +37,9 @@ from srx_service.writer import Writer
 
 logger = logging.getLogger(__name__)
 
+FILE_FIRST_AT = 1 / 2
+"""Of what the queues may hold: with more waiting to be written, forwarding, which takes
+cores and memory from the file, is for a few images only."""
 GC_THRESHOLD = 50_000
 """Objects made, beyond those freed, between two searches for cycles."""
 
@@ -158,7 +161,8 @@ class Service:
             has_rows = Rows in map(type, batch.orders)
             self._writer.put(batch.orders, batch.size_bytes if has_rows else 0)
         if batch.messages:
-            self._forwarder.put(batch.messages, batch.size_bytes)
+            is_behind = self._writer.queued_bytes >= self._queue_limit * FILE_FIRST_AT
+            self._forwarder.put(batch.messages, batch.size_bytes, is_behind=is_behind)
 
     def _is_full(self, is_held: bool) -> str | None:
         """Return why reading is to be held: a queue is full, or still too full."""

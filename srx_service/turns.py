@@ -16,19 +16,24 @@ class Turns:
 
     def __init__(self) -> None:
         self.are_taken = False
-        """True while each image is a call of its own to HDF5; where many go into one
-        call, the threads are better off side by side."""
+        """True while each image is a call of its own to HDF5, or the writer is behind;
+        where many go into one call, the threads are better off side by side."""
         self._turn = threading.Lock()
         self._next = threading.Lock()
         """Held by who comes next: who had the last turn and asks again comes behind."""
+        self._is_overdue = False
+        """True while who has the turn keeps it for too long: nobody waits for it."""
 
     def take(self) -> bool:
         """Wait for a turn; True where it is to be given back."""
-        if not self.are_taken:
+        if not self.are_taken or self._is_overdue:
             return False
         with self._next:
-            return self._turn.acquire(timeout=PATIENCE_S)
+            is_mine = self._turn.acquire(timeout=PATIENCE_S)
+            self._is_overdue = not is_mine
+            return is_mine
 
     def give_back(self) -> None:
         """Let the next one work."""
+        self._is_overdue = False
         self._turn.release()

@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 MANY = 32
 """Images in a batch, from which on its writing is not worth a waking at once."""
+BEHIND_BYTES = 8 << 20
+"""With more in the queue, reading on takes cores from writing and fills memory only."""
 TOGETHER_BYTES = 16 << 20
 TOGETHER_IMAGES = 1024
 """Batches that wait are written together until they are this large: to extend the
@@ -174,7 +176,8 @@ class Writer:
         if file is None or ledger.acquisition is not order.acquisition:
             filing.ledger_of(order.acquisition).lost(count)
             return
-        self._turns.are_taken = file.takes_each_alone
+        is_behind = self.queued_bytes >= BEHIND_BYTES
+        self._turns.are_taken = is_behind or file.takes_each_alone
         is_our_turn = self._turns.take()
         try:
             rejected = file.rows(order.images, order.arrivals_s)

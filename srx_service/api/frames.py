@@ -1,6 +1,7 @@
 """The last frame as a picture, as an array, as its header."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
@@ -8,7 +9,7 @@ import msgspec
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from srx_service.api.line import TheLatest
+from srx_service.api.line import Line, TheLatest, TheLine
 from srx_service.errors import ProtocolError, RequestError
 from srx_service.latest import Latest
 from srx_service.picture import Scale
@@ -51,8 +52,12 @@ _Seen = TypeVar("_Seen")
 
 
 async def _rendered(
-    kind: type[_Kind], latest: Latest, render: Callable[[], bytes]
+    kind: type[_Kind], latest: Latest, line: Line, render: Callable[[], bytes]
 ) -> _Kind:
+    """Return a view: at once, or when the last one has had its share of a core."""
+    wait_s = latest.rests_until_s - time.monotonic()
+    if wait_s > 0 and line.is_receiving():
+        await line.wait_while_receiving(wait_s)
     content = await seen(latest, render)
     return kind(content, headers={"Cache-Control": "no-store"})
 
@@ -72,6 +77,7 @@ async def seen(latest: Latest, look: Callable[[], _Seen]) -> _Seen:
 @router.get("/api/v1/frame/latest.png", response_class=PngResponse, name="latest_png")
 async def png(
     latest: TheLatest,
+    line: TheLine,
     scale: Scale = "linear",
     downsample: Downsample = None,
     low: Grey = None,
@@ -79,13 +85,17 @@ async def png(
 ) -> PngResponse:
     """Return the last frame as PNG; `low` is black, `high` is white."""
     return await _rendered(
-        PngResponse, latest, lambda: latest.png(scale, downsample, low=low, high=high)
+        PngResponse,
+        latest,
+        line,
+        lambda: latest.png(scale, downsample, low=low, high=high),
     )
 
 
 @router.get("/api/v1/frame/latest.jpg", response_class=JpegResponse, name="latest_jpg")
 async def jpg(
     latest: TheLatest,
+    line: TheLine,
     scale: Scale = "linear",
     downsample: Downsample = None,
     low: Grey = None,
@@ -93,15 +103,20 @@ async def jpg(
 ) -> JpegResponse:
     """Return the last frame as JPEG; `low` is black, `high` is white."""
     return await _rendered(
-        JpegResponse, latest, lambda: latest.jpg(scale, downsample, low=low, high=high)
+        JpegResponse,
+        latest,
+        line,
+        lambda: latest.jpg(scale, downsample, low=low, high=high),
     )
 
 
 @router.get("/last_frame.npy", response_class=NpyResponse, name="last_frame_npy")
 @router.get("/api/v1/frame/latest.npy", response_class=NpyResponse, name="latest_npy")
-async def npy(latest: TheLatest, downsample: Downsample = None) -> NpyResponse:
+async def npy(
+    latest: TheLatest, line: TheLine, downsample: Downsample = None
+) -> NpyResponse:
     """Return the last frame's pixels as a NumPy file."""
-    return await _rendered(NpyResponse, latest, lambda: latest.npy(downsample))
+    return await _rendered(NpyResponse, latest, line, lambda: latest.npy(downsample))
 
 
 @router.get("/api/v1/frame/latest", name="latest_header")

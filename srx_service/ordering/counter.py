@@ -5,7 +5,13 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from srx_service.messages import NO_PIXELS, End, Image, Message, Start
-from srx_service.ordering.holding import NOWHERE, Clock, Held, Track
+from srx_service.ordering.holding import (
+    NOWHERE,
+    Clock,
+    Held,
+    Track,
+    are_images_from,
+)
 from srx_service.ordering.limits import Limits, Stray, StrayKind
 
 NEAR = 100
@@ -57,8 +63,18 @@ class CounterOrdering:
     ) -> list[Message]:
         """See Ordering."""
         self._clock.advance(now_s, drained)
-        track, held = self._track, self._track.held.by_number
         out: list[Message] = []
+        if not self.is_waiting and are_images_from(messages, self._track.next):
+            self._track.next += len(messages)
+            out += messages
+        else:
+            self._order(messages, out)
+        if drained:
+            self._before_restart = None
+        return out
+
+    def _order(self, messages: Sequence[Message], out: list[Message]) -> None:
+        track, held = self._track, self._track.held.by_number
         append = out.append
         for message in messages:
             if message.number != track.next:
@@ -72,9 +88,6 @@ class CounterOrdering:
                 track.drain(out)
         if held or self._below:
             self._run_timers(out)
-        if drained:
-            self._before_restart = None
-        return out
 
     def release(self) -> list[Message]:
         """See Ordering."""

@@ -2,8 +2,10 @@
 
 from bisect import bisect_right
 from collections import deque
+from collections.abc import Sequence
 from heapq import heappop, heappush
 from operator import attrgetter
+from typing import TypeGuard
 
 from srx_service.messages import Image, Message, Start
 from srx_service.ordering.limits import StrayKind
@@ -13,6 +15,7 @@ LOST_KEPT = 10_000
 MESSAGE_BYTES = 1024
 """Counted for each message held besides its pixels: small ones need room too."""
 
+_NUMBER = attrgetter("number")
 NOWHERE = -1
 """The next number of a run that has not begun: no message has it."""
 
@@ -26,6 +29,20 @@ def size_of(message: Message) -> int:
         tables = sum(table.nbytes for table in message.tables.values())
         return tables + len(message.appendix)
     return 0
+
+
+def are_images_from(
+    messages: Sequence[Message], number: int
+) -> TypeGuard[Sequence[Image]]:
+    """True for images that follow one another from a number on, and nothing else.
+
+    Nearly all batches of a fast stream are: all at once this costs half as much as one
+    by one.
+    """
+    count = len(messages)
+    return [*map(type, messages)].count(Image) == count and [
+        *map(_NUMBER, messages)
+    ] == [*range(number, number + count)]
 
 
 class Clock:

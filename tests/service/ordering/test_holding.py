@@ -7,6 +7,7 @@ from srx_service.ordering.holding import (
     Held,
     Lost,
     Track,
+    are_images_from,
     size_of,
 )
 from tests.service.line import image, images
@@ -103,3 +104,12 @@ def test_each_gap_waits_from_when_it_was_seen():
         track.admit(number, image(number), now, 9)
     track.run_timer(2.0, 2.0, out)
     assert out == images(1, 3)
+
+
+def test_images_that_follow_one_another_are_told_from_all_else():
+    assert are_images_from(images(4, 5, 6), 4)
+    assert are_images_from([], 4)
+    assert not are_images_from(images(4, 5, 6), 3)
+    assert not are_images_from(images(4, 6), 4)
+    assert not are_images_from([*images(4), End(number=5)], 4)
+    assert not are_images_from([image(None)], 4)
