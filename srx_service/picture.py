@@ -152,26 +152,27 @@ def _levels(
 ) -> np.ndarray:
     """Return greys from 0 to 254."""
     low, high = _limits(pixels, valid, low, high)
+    # a logarithm is of counts where pixels are counts
+    gain = DECADES if pixels.dtype.kind == "f" else high - low
     first, last = math.floor(low), math.ceil(high)
     if pixels.dtype.kind not in "ui" or last - first >= LEVELS_LISTED:
-        return _greys(np.where(valid, pixels, low), scale, low, high)
-    # a third of the time: what a level becomes is looked up
-    listed = _greys(np.arange(first, last + 1), scale, low, high, is_count=True)
+        values = np.where(valid, pixels, low)
+        return _greys(values, scale, low, high, gain)
+    # what each level becomes is looked up, which takes a third of the time
+    listed = _greys(np.arange(first, last + 1), scale, low, high, gain)
     limits = np.iinfo(pixels.dtype)
     within = np.clip(pixels, max(first, limits.min), min(last, limits.max))
     return listed.take(np.subtract(within, first, dtype=np.intp, casting="unsafe"))
 
 
 def _greys(
-    values: np.ndarray, scale: Scale, low: float, high: float, *, is_count: bool = False
+    values: np.ndarray, scale: Scale, low: float, high: float, gain: float
 ) -> np.ndarray:
-    is_count = is_count or values.dtype.kind != "f"
     values = (values.astype(np.float32) - np.float32(low)) / np.float32(high - low)
     values = np.clip(values, 0, 1)
     if scale == "sqrt":
         values = np.sqrt(values)
     elif scale == "log":
-        gain = high - low if is_count else DECADES
         values = np.log1p(gain * values) / math.log1p(gain)
     return np.rint(values * (MASK_LEVEL - 1)).astype(np.uint8)
 

@@ -145,3 +145,31 @@ def test_large_frames_are_reduced(shape):
 def test_pictures_are_what_they_are_called(write, kind):
     with Pillow.open(io.BytesIO(write(picture.render(GREYS, "log", 0, 9)))) as read:
         assert (read.format, read.size) == (kind, (10, 10))
+
+
+@pytest.mark.parametrize("scale", ["linear", "log", "sqrt"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32", "int16", ">u2"])
+@pytest.mark.parametrize("limits", [(None, None), (3.5, 90.25), (-20, 70000)])
+def test_levels_that_are_looked_up_are_those_that_are_computed(
+    monkeypatch, scale, dtype, limits
+):
+    pixels = np.random.default_rng(1).integers(0, 120, (40, 50)).astype(dtype)
+    pixels[3:5] = picture.nothing(pixels.dtype)
+    looked_up = shown(pixels, scale, *limits)
+    monkeypatch.setattr(picture, "LEVELS_LISTED", 0)
+    assert np.array_equal(looked_up, shown(pixels, scale, *limits))
+
+
+def test_of_many_pixels_a_sample_finds_black_and_white():
+    pixels = np.random.default_rng(1).poisson(200, (1000, 1000)).astype("uint32")
+    pixels[:, 500:510] = 2**32 - 1
+    valid = ~picture.masked(pixels)
+    found = picture._percentiles(pixels, valid)
+    exact = np.percentile(pixels[valid], picture.PERCENTILES)
+    assert found == pytest.approx(exact, rel=0.02)
+
+
+def test_a_few_photons_are_white_though_no_sample_has_them():
+    pixels = np.zeros((1000, 1000), "uint32")
+    pixels[123, 457] = 7
+    assert shown(pixels)[123, 457].tolist() == [255, 255, 255]

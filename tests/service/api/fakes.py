@@ -111,6 +111,7 @@ class FakeLatest:
     def __init__(self):
         self.serial = 0
         self.downsample = 1
+        self.rests_until_s = 0.0
         self.shown = None
         self.fault = None
         self.threads = set()

@@ -3,6 +3,7 @@
 import io
 import pickle
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -85,6 +86,23 @@ def test_pictures_are_made_outside_the_event_loop(ask, latest):
 def test_a_picture_that_cannot_be_made_is_refused(ask, latest, query):
     latest.show(PIXELS)
     assert ask("GET", f"{LATEST}.png?{query}").status_code == 422
+
+
+@pytest.mark.parametrize("form", ["png", "jpg", "npy"])
+def test_while_images_come_a_view_waits_until_the_last_had_its_share(
+    ask, latest, line, form
+):
+    latest.show(PIXELS)
+    line.receiving = True
+    latest.rests_until_s = time.monotonic() + 0.2
+    assert ask("GET", f"{LATEST}.{form}").status_code == 200
+    assert time.monotonic() >= latest.rests_until_s
+
+
+def test_otherwise_a_view_waits_for_nothing(ask, latest):
+    latest.show(PIXELS)
+    latest.rests_until_s = time.monotonic() + 3600
+    assert ask("GET", f"{LATEST}.png").status_code == 200
 
 
 def test_an_image_of_the_line_is_shown_in_every_form(asker):
