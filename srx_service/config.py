@@ -152,8 +152,8 @@ class DetectorConfig(BaseModel):
     """TCP port of the secondary port, where live processing gets every image (PUSH);
     0: any free one."""
     on_slow_client: Literal["drop", "wait"] = "drop"
-    """When a client of the secondary port is too slow: "drop" images for it, or "wait",
-    which holds up writing and finally the detector."""
+    """When a client of the secondary port is too slow, or the file is behind: "drop"
+    images for it, or "wait", which holds up writing and finally the detector."""
     forward_limit: Size = 256 * MIB
     """In bytes: what may wait for clients of the secondary port."""
 

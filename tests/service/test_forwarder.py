@@ -250,6 +250,35 @@ def test_above_its_limit_images_are_dropped_and_headers_taken():
     assert [type(m) for m in forwarder._queue[-1][0]] == [Start, End]
 
 
+def forwarded(forwarder, outlet):
+    while forwarder._queue:
+        forwarder._forward(*forwarder._queue.popleft())
+    return [header.get("frame") for header in outlet.headers()]
+
+
+def test_while_the_file_is_behind_only_some_images_are_sent():
+    forwarder, outlet = make()
+    forwarder.put(series(3), 12, is_behind=True)
+    forwarder.put(series(3), 12, is_behind=True)  # too soon for another
+    assert forwarder.queued_bytes == 4
+    assert forwarded(forwarder, outlet) == [None, 2, None, None, None]
+    assert (forwarder.sent_images, forwarder.dropped_images) == (1, 5)
+    assert [h["msg_number"] for h in outlet.headers()] == list(range(5))
+
+
+def test_a_client_that_is_waited_for_gets_all_though_the_file_is_behind():
+    forwarder, outlet = make("wait")
+    forwarder.put(series(3), 12, is_behind=True)
+    assert forwarded(forwarder, outlet) == [None, 0, 1, 2, None]
+    assert forwarder.dropped_images == 0
+
+
+def test_while_the_file_is_behind_what_has_no_image_is_sent():
+    forwarder, outlet = make()
+    forwarder.put([Start(number=0)], 0, is_behind=True)
+    assert forwarded(forwarder, outlet) == [None]
+
+
 def test_without_a_client_images_are_not_even_queued():
     forwarder, _ = make(clients=0)
     forwarder.put([image()], 1000)

@@ -32,6 +32,16 @@ def test_who_has_waited_too_long_goes_ahead_and_gives_nothing_back():
     assert turns.take()
 
 
+def test_nobody_waits_again_for_who_keeps_a_turn(monkeypatch):
+    turns = taken()
+    assert turns.take()
+    assert not turns.take()
+    monkeypatch.setattr(module, "PATIENCE_S", 3600.0)
+    assert not turns.take()
+    turns.give_back()
+    assert turns.take()
+
+
 def test_who_had_a_turn_and_asks_again_comes_behind_who_waits(monkeypatch):
     monkeypatch.setattr(module, "PATIENCE_S", PATIENCE_S)
     turns = taken()

@@ -11,7 +11,14 @@ from srx_service.errors import WriteError
 from srx_service.h5file import AcquisitionFile
 from srx_service.messages import Start
 from srx_service.orders import Close, Create, Header, Holes, Rewind, Rows, Tally
-from tests.service.writing import DATASET, acquisition, image, images, pixels
+from tests.service.writing import (
+    DATASET,
+    Desk,
+    acquisition,
+    image,
+    images,
+    pixels,
+)
 
 
 @pytest.fixture
@@ -257,3 +264,20 @@ def test_a_dying_thread_closes_the_file(desk):
         desk.writer.run()
     with h5py.File(desk.file) as file:
         assert len(file[DATASET]) == 2
+
+
+@pytest.mark.parametrize(
+    ("frames_per_chunk", "behind", "are_taken"),
+    [(1, False, True), (4, False, False), (4, True, True)],
+)
+def test_turns_are_taken_frame_by_frame_or_when_it_is_behind(
+    tmp_path, monkeypatch, frames_per_chunk, behind, are_taken
+):
+    monkeypatch.setattr(writer, "BEHIND_BYTES", 1 if behind else 1000)
+    monkeypatch.setattr(writer, "TOGETHER_IMAGES", 1)
+    with Desk(tmp_path, frames_per_chunk=frames_per_chunk) as desk:
+        made = desk.begin()
+        put(desk, made, image(0))
+        put(desk, made, image(1))
+        finish(desk)
+        assert desk.writer._turns.are_taken == are_taken
