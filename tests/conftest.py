@@ -10,6 +10,7 @@ import re
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -59,15 +60,30 @@ def free_ports() -> Callable[[], int]:
     return pick_port
 
 
+PORTS = range(15_000, 32_000)
+_picked: deque[int] = deque(maxlen=1000)
+"""Ports given before: who asks twice may not listen on the first one yet."""
+
+
 def pick_port() -> int:
-    """Return a port below the ephemeral ones: no outgoing connection can take it."""
+    """Return a port below the ephemeral ones: no outgoing connection can take it.
+
+    Each process of a parallel run has ports of its own.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    count = len(PORTS) // workers
+    mine = PORTS[worker * count : (worker + 1) * count]
     while True:
-        port = random.SystemRandom().randrange(15_000, 32_000)
+        port = random.SystemRandom().choice(mine)
+        if port in _picked:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("", port))
             except OSError:
                 continue
+            _picked.append(port)
             return port
 
 
