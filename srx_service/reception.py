@@ -219,9 +219,7 @@ class Reception:
         """Hand on what is in order; return the last image there was to see."""
         router, start = self._router, self._router.start
         strays = self._ordering.take_strays()
-        orders = router.route(passed, now_s, time.time())
-        if strays:
-            router.count_strays(strays)
+        orders = router.route(passed, now_s, time.time(), strays)
         if not (passed or orders or strays):
             return None
         live = _last_image(passed, strays)
@@ -261,7 +259,7 @@ def _last_image(passed: Sequence[Message], strays: Sequence[Stray]) -> Image | N
     for message in reversed(passed):
         if type(message) is Image and message.encoding != NO_PIXELS:
             return message
-    for kind, image in reversed(strays):
-        if kind == "orphan" and image.encoding != NO_PIXELS:
+    for kind, image, _ in reversed(strays):
+        if kind == "orphan" and image.blobs:
             return image
     return None

@@ -5,7 +5,7 @@ orders to the writer, in which rows have no jump and every loss is spelled out. 
 two batches clients' requests are carried out here, too.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from operator import attrgetter
 from pathlib import Path
@@ -17,7 +17,7 @@ from srx_service.books import Books
 from srx_service.confinement import api_path
 from srx_service.errors import RequestError
 from srx_service.messages import NO_PIXELS, End, Image, Message, Start
-from srx_service.ordering import Stray
+from srx_service.ordering import Stray, StrayKind
 from srx_service.ordering.holding import Clock, are_images_from
 from srx_service.orders import Order
 
@@ -71,18 +71,39 @@ class Router:
     # -- messages ---------------------------------------------------------------------
 
     def route(
-        self, messages: Sequence[Message], now_s: float, arrival_s: float
+        self,
+        messages: Sequence[Message],
+        now_s: float,
+        arrival_s: float,
+        strays: Sequence[Stray] = (),
     ) -> list[Order]:
-        """Return the orders that these messages, in order, amount to."""
-        binding = self._binding
+        """Return the orders that these messages, in order, amount to.
+
+        Args:
+            messages: What is in order.
+            now_s: By the monotonic clock.
+            arrival_s: By the wall clock.
+            strays: Images that found no place: each is counted with the acquisition it
+                came into.
+        """
         if messages:
             self._clock.advance(now_s, drained=False)
             self._active_s = self._clock.now
         self._arrival_s = arrival_s
+        done = 0
+        for kind, image, place in strays:
+            self._route(messages[done:place])
+            self._count_stray(kind, image)
+            done = place
+        self._route(messages[done:] if done else messages)
+        return self._books.take_orders()
+
+    def _route(self, messages: Sequence[Message]) -> None:
+        binding = self._binding
         expected = -1 if binding.bound is None else binding.next
         if are_images_from(messages, expected) and not any(map(_DISCARD, messages)):
             self._end_run([*messages])
-            return self._books.take_orders()
+            return
         run: list[Image] = []
         for message in messages:
             if (
@@ -98,7 +119,6 @@ class Router:
             self._out_of_run(message)
             expected = -1 if binding.bound is None else binding.next
         self._end_run(run)
-        return self._books.take_orders()
 
     def _end_run(self, run: list[Image]) -> None:
         acquisition = self._binding.bound
@@ -158,22 +178,20 @@ class Router:
             self.received += 1
             self.orphans += 1
 
-    def count_strays(self, strays: Iterable[Stray]) -> None:
-        """Count the images that found no place, with the acquisition they came into."""
+    def _count_stray(self, kind: StrayKind, image: Image) -> None:
         acquisition = self._binding.current
-        for kind, image in strays:
-            if acquisition is None or kind == "orphan":
-                self._orphan(image)
-                continue
-            counts = acquisition.counts
-            counts.received += 1
-            match kind:
-                case "late":
-                    counts.late += 1
-                case "duplicate":
-                    counts.duplicate += 1
-                case "stale" | "rejected":
-                    counts.stale += 1
+        if acquisition is None or kind == "orphan":
+            self._orphan(image)
+            return
+        counts = acquisition.counts
+        counts.received += 1
+        match kind:
+            case "late":
+                counts.late += 1
+            case "duplicate":
+                counts.duplicate += 1
+            case "stale" | "rejected":
+                counts.stale += 1
 
     # -- requests ---------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """Order by a counter over all messages: the generic stream."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from msgspec.structs import replace
 
@@ -9,6 +10,7 @@ from srx_service.ordering.holding import (
     NOWHERE,
     Clock,
     Held,
+    Strays,
     Track,
     are_images_from,
 )
@@ -30,7 +32,8 @@ class CounterOrdering:
         self._limits = limits
         self._single = connections == 1
         self._clock = Clock()
-        self._track = Track()
+        self._strays = Strays()
+        self._track = Track(self._strays)
         self._below = Held()
         """Below the next number, or before there is one: late, or ahead of their
         Start. On several connections only."""
@@ -39,7 +42,6 @@ class CounterOrdering:
         self._before_restart: int | None = None
         """The next number of a source that has been restarted, while messages from
         before may still come."""
-        self._strays: list[Stray] = []
         self._by_arrival = False
         self._last_frame: int | None = None
 
@@ -55,15 +57,14 @@ class CounterOrdering:
 
     def take_strays(self) -> list[Stray]:
         """See Ordering."""
-        strays, self._strays = self._strays, []
-        return strays
+        return self._strays.take()
 
     def push(
         self, messages: Sequence[Message], now_s: float, drained: bool
     ) -> list[Message]:
         """See Ordering."""
         self._clock.advance(now_s, drained)
-        out: list[Message] = []
+        out = self._strays.begin()
         if not self.is_waiting and are_images_from(messages, self._track.next):
             self._track.next += len(messages)
             out += messages
@@ -91,7 +92,7 @@ class CounterOrdering:
 
     def release(self) -> list[Message]:
         """See Ordering."""
-        out: list[Message] = []
+        out = self._strays.begin()
         self._settle(self._below.take_all(), out)
         self._track.give_up_all(out)
         return out
@@ -130,7 +131,7 @@ class CounterOrdering:
         track.held.add(number, start, self._clock.now)
         for early in self._below.take_all():
             if _number(early) < number:
-                self._stray("stale", early)
+                self._turn_away("stale", "stale", early)
             else:
                 self._ahead(_number(early), early, out)
         track.drain(out)
@@ -179,30 +180,32 @@ class CounterOrdering:
 
     def _late(self, number: int, message: Message) -> None:
         if self._single:
-            self._stray(self._track.kind_below(number), message)
+            self._strays.add(self._track.kind_below(number), message)
         else:
             self._hold_below(number, message)
 
     def _hold_below(self, number: int, message: Message) -> None:
         if number in self._below:
-            self._stray("duplicate", message)
+            self._track.double(number, message)
         else:
             self._below.add(number, message, self._clock.now)
 
     def _ahead(self, number: int, message: Message, out: list[Message]) -> None:
         if self._is_from_before(number):
-            self._stray("stale", message)
+            self._turn_away("stale", "stale", message)
             return
         track, now = self._track, self._clock.now
         kind = track.admit(number, message, now, self._limits.max_gap)
         if kind is not None:
-            self._stray(kind, message)
+            self._turn_away(kind, "duplicate", message)
         elif self._single and isinstance(message, End):
             track.give_up_all(out)  # on one connection nothing before it can still come
 
-    def _stray(self, kind: StrayKind, message: Message) -> None:
-        if isinstance(message, Image):  # a Start or an End seen twice is harmless
-            self._strays.append(Stray(kind, message))
+    def _turn_away(self, kind: StrayKind, doubled: StrayKind, message: Message) -> None:
+        """Find no place for a message, nor for what came doubled while it was held."""
+        self._strays.add(kind, message)
+        for double in self._track.take_doubles(_number(message)):
+            self._strays.add(doubled, double)
 
     def _bound(self, out: list[Message]) -> None:
         limit, held, below = self._limits.limit_bytes, self._track.held, self._below
@@ -227,7 +230,7 @@ class CounterOrdering:
     def _settle(self, below: list[Message], out: list[Message]) -> None:
         """Take or turn away what has been waited for long enough."""
         track, now = self._track, self._clock.now
-        without_start: StrayKind | None = None
+        without_start: Literal["orphan"] | None = None
         if below and track.next == NOWHERE:
             first, self._first_start = self._first_start, None
             track.begin(_number(below[0]) if first is None else first)
@@ -236,7 +239,8 @@ class CounterOrdering:
             number = _number(message)
             kind = track.admit(number, message, now, self._limits.max_gap)
             if kind is not None:
-                self._stray(without_start or kind, message)
+                doubled = without_start or "duplicate"
+                self._turn_away(without_start or kind, doubled, message)
         track.drain(out)
 
 

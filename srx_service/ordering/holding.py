@@ -7,8 +7,10 @@ from heapq import heappop, heappush
 from operator import attrgetter
 from typing import TypeGuard
 
+from msgspec.structs import replace
+
 from srx_service.messages import Image, Message, Start
-from srx_service.ordering.limits import StrayKind
+from srx_service.ordering.limits import Stray, StrayKind
 
 LOST_KEPT = 10_000
 """Gaps given up that are remembered, to tell late images from duplicates."""
@@ -145,15 +147,46 @@ class Held:
         return messages
 
 
-class Track:
-    """A run of numbers: which comes next, what is ahead of it, what was given up."""
+class Strays:
+    """The images that find no place, each between the messages it was found between."""
 
     def __init__(self) -> None:
+        self._passed: list[Message] = []
+        self._found: list[Stray] = []
+
+    def begin(self) -> list[Message]:
+        """Return an empty list, for the messages that pass from now on."""
+        self._passed = []
+        return self._passed
+
+    def add(self, kind: StrayKind, message: Message) -> None:
+        """Note an image; a Start or an End seen twice is harmless."""
+        if isinstance(message, Image):
+            self._found.append(Stray(kind, message, len(self._passed)))
+
+    def take(self) -> list[Stray]:
+        """Return what was found since the last call."""
+        found, self._found = self._found, []
+        self._passed = []  # which would keep its pixels
+        return found
+
+
+class Track:
+    """A run of numbers: which comes next, what is ahead of it, what was given up.
+
+    Args:
+        strays: Gets the doubles of what is held, once that passes: only then is it
+            known whose they are.
+    """
+
+    def __init__(self, strays: Strays) -> None:
         self.next = NOWHERE
         self.first = NOWHERE
         """Number of the last Start that passed: what is below is of older series."""
         self.held = Held()
         self._lost = Lost()
+        self._strays = strays
+        self._doubles: dict[int, list[Image]] = {}
 
     def begin(self, number: int) -> None:
         """Go on from a number; nothing must be held."""
@@ -163,15 +196,25 @@ class Track:
     def admit(
         self, number: int, message: Message, now: float, max_gap: int
     ) -> StrayKind | None:
-        """Hold a message; or return why there is no place for it."""
+        """Hold a message, or a double of one; or return why there is no place."""
         if number < self.next:
             return self.kind_below(number)
         if number in self.held:
-            return "duplicate"
+            self.double(number, message)
+            return None
         if number - self.next > max_gap:
             return "rejected"
         self.held.add(number, message, now)
         return None
+
+    def double(self, number: int, message: Message) -> None:
+        """Note an image, without its pixels, in whose place another is held."""
+        if isinstance(message, Image):
+            self._doubles.setdefault(number, []).append(replace(message, blobs=()))
+
+    def take_doubles(self, number: int) -> list[Image]:
+        """Return the images that came for a place which another had."""
+        return self._doubles.pop(number, [])
 
     def kind_below(self, number: int) -> StrayKind:
         """Return what an image below the next number is."""
@@ -186,6 +229,9 @@ class Track:
             if type(message) is Start:
                 self.first = self.next
             out.append(message)
+            if self._doubles:
+                for double in self.take_doubles(self.next):
+                    self._strays.add("duplicate", double)
             self.next += 1
 
     def give_up_gap(self, out: list[Message]) -> None:

@@ -12,6 +12,8 @@ class Stray(NamedTuple):
 
     kind: StrayKind
     image: Image
+    place: int
+    """How many of the messages that pass with it pass before it."""
 
 
 class Limits(NamedTuple):

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from srx_service.messages import End, Image, Message, Start
-from srx_service.ordering.holding import Clock, Held, Track
+from srx_service.ordering.holding import Clock, Held, Strays, Track
 from srx_service.ordering.limits import Limits, Stray
 
 OVER_KEPT = 64
@@ -16,10 +16,10 @@ WAITING_KEPT = 64
 class _Series:
     """One series on its way: what came of it so far."""
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, strays: Strays) -> None:
         self.start: Start | None = None
         self.end: End | None = None
-        self.track = Track()
+        self.track = Track(strays)
         self.track.begin(0)
         self.since = now
         """When the first of it came; from its End on, when that came."""
@@ -53,7 +53,7 @@ class SeriesOrdering:
         another series with that id. On several connections only."""
         self._waiting: dict[int, _Series] = {}
         self._over: deque[int] = deque(maxlen=OVER_KEPT)
-        self._strays: list[Stray] = []
+        self._strays = Strays()
 
     @property
     def is_waiting(self) -> bool:
@@ -70,15 +70,14 @@ class SeriesOrdering:
 
     def take_strays(self) -> list[Stray]:
         """See Ordering."""
-        strays, self._strays = self._strays, []
-        return strays
+        return self._strays.take()
 
     def push(
         self, messages: Sequence[Message], now_s: float, drained: bool
     ) -> list[Message]:
         """See Ordering."""
         self._clock.advance(now_s, drained)
-        out: list[Message] = []
+        out = self._strays.begin()
         for message in messages:
             series = self._open
             if (
@@ -99,7 +98,7 @@ class SeriesOrdering:
 
     def release(self) -> list[Message]:
         """See Ordering."""
-        out: list[Message] = []
+        out = self._strays.begin()
         if self._open is not None:
             self._open.track.give_up_all(out)
         return out
@@ -133,9 +132,9 @@ class SeriesOrdering:
         identifier, number, now = image.series or 0, image.number, self._clock.now
         is_of_open = self._open is not None and identifier == self._open_id
         if number is None:
-            self._strays.append(Stray("rejected", image))
+            self._strays.add("rejected", image)
         elif self._single and not is_of_open:
-            self._strays.append(self._without_series(image))
+            self._turn_away_other(identifier, image)
         else:
             track = self._of(identifier).track
             kind = track.admit(number, image, now, self._limits.max_gap)
@@ -143,7 +142,7 @@ class SeriesOrdering:
             if is_below and number not in self._below:
                 self._below.add(number, image, now)
             elif kind is not None:
-                self._strays.append(Stray(kind, image))
+                self._strays.add(kind, image)
             elif is_of_open:
                 track.drain(out)
 
@@ -165,12 +164,12 @@ class SeriesOrdering:
         if self._open is not None and identifier == self._open_id:
             return self._open
         if identifier not in self._waiting:
-            self._waiting[identifier] = _Series(self._clock.now)
+            self._waiting[identifier] = _Series(self._clock.now, self._strays)
         return self._waiting[identifier]
 
-    def _without_series(self, image: Image) -> Stray:
-        is_over = (image.series or 0) in self._over
-        return Stray("stale" if is_over else "orphan", image)
+    def _turn_away_other(self, identifier: int, message: Message) -> None:
+        """Of a series that is not open, nor will be."""
+        self._strays.add("stale" if identifier in self._over else "orphan", message)
 
     # -- series -----------------------------------------------------------------------
 
@@ -208,8 +207,7 @@ class SeriesOrdering:
         assert self._open is not None or not below
         for image in below:
             if self._open and isinstance(image, Image) and image.number is not None:
-                kind = self._open.track.kind_below(image.number)
-                self._strays.append(Stray(kind, image))
+                self._strays.add(self._open.track.kind_below(image.number), image)
 
     def _followers(self) -> list[int]:
         """Ids of the series that have their Start and wait for their turn."""
@@ -225,9 +223,10 @@ class SeriesOrdering:
 
     def _forget(self, identifier: int) -> None:
         """Turn away what came of a series that has no Start."""
-        for message in self._waiting.pop(identifier).track.held.take_all():
-            if isinstance(message, Image):
-                self._strays.append(self._without_series(message))
+        track = self._waiting.pop(identifier).track
+        for message in track.held.take_all():
+            for one in (message, *track.take_doubles(message.number or 0)):
+                self._turn_away_other(identifier, one)
 
     # -- bounds and time --------------------------------------------------------------
 

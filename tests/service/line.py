@@ -220,8 +220,7 @@ class Line:
         self.now_s += after_s
         passed = self.ordering.push(messages, self.now_s, drained)
         strays = self.ordering.take_strays()
-        orders = self.router.route(passed, self.now_s, self.now_s)
-        self.router.count_strays(strays)
+        orders = self.router.route(passed, self.now_s, self.now_s, strays)
         self._hand_on(orders)
 
     def _hand_on(self, orders: Sequence[Order]) -> None:

@@ -8,6 +8,7 @@ from tests.service.line import (
     FILE,
     ROOT,
     Line,
+    dectris_series,
     dectris_start,
     image,
     images,
@@ -43,6 +44,25 @@ def test_late_and_double_images_are_counted_with_the_open_series(line):
     line.push(*images(3))
     counts = {"received": 5, "written": 3, "missing": 1, "duplicate": 1, "late": 1}
     assert line.counts() == counts
+
+
+@pytest.mark.parametrize("kind", ["counter", "series"])
+def test_a_double_that_comes_before_the_series_can_begin_is_of_that_series(kind):
+    line = Line(kind, connections=3)
+    named = dectris_series(4, 2, filename="a.h5")
+    begin, *rest, end = named if kind == "series" else series(0, 2)
+    line.push(*rest, rest[1], begin, rest[0], end)
+    line.wait(2.0)
+    line.wait(2.0)
+    assert line.counts() == {"received": 4, "written": 2, "duplicate": 2}
+    assert line.router.orphans == 0
+
+
+def test_a_double_in_the_batch_that_ends_its_series_is_of_that_series(line):
+    line.push(start(0), *images(1, 2, 1), End(number=3), *series(4, 2))
+    second, first = line.acquisitions
+    assert line.counts(first) == {"received": 3, "written": 2, "duplicate": 1}
+    assert line.counts(second) == {"received": 2, "written": 2}
 
 
 # -- arming --------------------------------------------------------------------------

@@ -1,4 +1,5 @@
 import numpy as np
+from msgspec.structs import replace
 
 from srx_service.messages import End, Start
 from srx_service.ordering.holding import (
@@ -6,10 +7,12 @@ from srx_service.ordering.holding import (
     Clock,
     Held,
     Lost,
+    Strays,
     Track,
     are_images_from,
     size_of,
 )
+from srx_service.ordering.limits import Stray
 from tests.service.line import image, images
 
 
@@ -86,7 +89,7 @@ def test_a_message_without_pixels_has_weight():
 
 
 def test_a_track_tells_why_there_is_no_place():
-    track, out = Track(), []
+    track, out = Track(Strays()), []
     track.begin(10)
     assert track.admit(13, image(13), 0.0, max_gap=5) is None
     track.give_up_gap(out)
@@ -94,11 +97,24 @@ def test_a_track_tells_why_there_is_no_place():
     assert found == {
         9: "stale", 11: "late", 13: "duplicate", 20: "rejected", 16: None, 14: None
     }  # fmt: skip
-    assert track.admit(16, image(16), 0.0, 5) == "duplicate"
+
+
+def test_a_double_of_what_is_held_is_found_when_that_passes():
+    strays = Strays()
+    track, out = Track(strays), strays.begin()
+    track.begin(10)
+    for number in (11, 11, 12, 11):
+        assert track.admit(number, image(number), 0.0, 5) is None
+    assert strays.take() == []
+    out = strays.begin()
+    track.admit(10, image(10), 0.0, 5)
+    track.drain(out)
+    assert out == images(10, 11, 12)
+    assert strays.take() == 2 * [Stray("duplicate", replace(image(11), blobs=()), 2)]
 
 
 def test_each_gap_waits_from_when_it_was_seen():
-    track, out = Track(), []
+    track, out = Track(Strays()), []
     track.begin(0)
     for now, number in [(0.0, 1), (0.0, 3), (1.0, 5)]:
         track.admit(number, image(number), now, 9)

@@ -27,7 +27,7 @@ class Source:
         return self.push(drained=drained)
 
     def strays(self) -> list[tuple[str, str]]:
-        return [(kind, short(image)) for kind, image in self.ordering.take_strays()]
+        return [(kind, short(image)) for kind, image, _ in self.ordering.take_strays()]
 
 
 def short(message: Message) -> str:
