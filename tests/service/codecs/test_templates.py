@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from srx_service.codecs.templates import ImageRun
 from srx_service.errors import ProtocolError
+from srx_service.protocols import stins
 from srx_service.protocols.stins import StinsDecoder
 
 PIXELS = b"\x01\x00" * 12
@@ -113,6 +115,22 @@ def test_what_is_read_together_changes_with_the_stream():
     other = [message(k, PIXELS[:16], shape=[2, 4]) for k in range(3)]
     assert decoder.decode_run(other) is None
     assert decoder.decode_run(other) == one_by_one(other)
+
+
+def test_where_texts_change_too_learning_is_tried_ever_less_often(monkeypatch):
+    learned_at: list[int] = []
+    decoder = StinsDecoder()
+    monkeypatch.setattr(
+        stins, "ImageRun", lambda *args: learned_at.append(batch) or ImageRun(*args)
+    )
+    for batch in range(600):
+        run = [message(batch, time=f"{batch}.5 s"), message(batch + 1, time="1 s")]
+        assert decoder.decode_run(run) is None
+    assert learned_at == [0, 1, 3, 7, 15, 31, 63, 127, 255, 511]
+    same = [message(k) for k in range(4)]
+    for _ in range(300):
+        run = decoder.decode_run(same)
+    assert run == one_by_one(same)
 
 
 @given(
