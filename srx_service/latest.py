@@ -18,7 +18,7 @@ from srx_service.messages import NO_PIXELS, Buffer, Image, Start
 from srx_service.picture import Scale
 from srx_service.protocols.stins import encode
 
-SHARE = 1 / 10
+SHARE = 1 / 20
 """Of a core, that views may take while the line needs it."""
 CACHED = 8
 """Views of one image that are kept, until the next image comes."""

@@ -37,7 +37,7 @@ from srx_service.writer import Writer
 
 logger = logging.getLogger(__name__)
 
-FILE_FIRST_AT = 1 / 2
+FILE_FIRST_AT = 1 / 8
 """Of what the queues may hold: with more waiting to be written, forwarding, which takes
 cores and memory from the file, is for a few images only."""
 GC_THRESHOLD = 50_000
