@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
 
 from tests.conftest import pick_port
+from tests.system.nursery import Forked, Nursery
 from tests.system.sources import Sender, sender_on
 
 PATIENCE_S = 100.0
@@ -27,7 +28,7 @@ API_KEY = "secret"
 class Program:
     """A process and what it printed."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | Forked
     log: Path
     url: str
     """Of its HTTP interface."""
@@ -50,7 +51,9 @@ class Program:
             return False
 
     def get(self, path: str) -> Any:
-        return httpx.get(f"{self.url}{path}", timeout=10.0).raise_for_status().json()
+        # verify=False: reading certificates, of which none is used, takes 0.1 s
+        url = f"{self.url}{path}"
+        return httpx.get(url, timeout=10.0, verify=False).raise_for_status().json()
 
     def kill(self) -> None:
         """As a crash does: nothing is said and nothing is finished."""
@@ -64,29 +67,43 @@ class Program:
 
 
 class Programs:
-    """Starts programs, their files in one folder; all are gone when it is closed."""
+    """Starts programs, their files in one folder; all are gone when it is closed.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: For their files.
+        are_mortal: Threads of the services can be let die.
+    """
+
+    nursery: ClassVar[Nursery | None] = None
+    """Starts services and simulators, during a session of tests."""
+
+    def __init__(self, folder: Path, *, are_mortal: bool = False) -> None:
         self.folder = folder
+        self._are_mortal = are_mortal
         self.data = folder / "data"
         """Where the service may write, and Tiled may read."""
         self.data.mkdir(exist_ok=True)
-        self._started: list[subprocess.Popen[bytes]] = []
+        self.started: list[subprocess.Popen[bytes] | Forked] = []
         # Taken by several threads, where programs are started side by side.
         self._numbers = itertools.count()
 
     def start(self, name: str, words: Sequence[str], url: str = "") -> Program:
         """Run a module of this very Python, with arguments."""
         log = self.folder / f"{name}-{next(self._numbers)}.log"
+        process = self._run(words, log)
+        self.started.append(process)
+        return Program(process, log, url)
+
+    def _run(self, words: Sequence[str], log: Path) -> subprocess.Popen[bytes] | Forked:
+        if self.nursery is not None and self.nursery.can_start(words):
+            return self.nursery.start(words, log, is_mortal=self._are_mortal)
         with log.open("wb") as output:
-            process = subprocess.Popen(
+            return subprocess.Popen(
                 [sys.executable, "-m", *words],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
             )
-        self._started.append(process)
-        return Program(process, log, url)
 
     def service(self, entry: dict[str, Any]) -> Program:
         """Run the service with an entry of detectors.yaml, and wait until it is ready.
@@ -125,15 +142,31 @@ class Programs:
         simulator.ports = {name: ready[name] for name in names}
         return simulator
 
+    def end_all(self, but: int = 0) -> None:
+        """Kill what was started, but for the first so many."""
+        for process in self.started[but:]:
+            process.kill()
+        for process in self.started[but:]:
+            process.wait()
+        del self.started[but:]
+
     def close(self) -> None:
-        for process in self._started:
+        for process in self.started:
             process.terminate()
-        for process in self._started:
+        for process in self.started:
             try:
                 process.wait(10.0)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with contextlib.closing(Nursery(tmp_path_factory.mktemp("nursery"))) as nursery:
+        Programs.nursery = nursery
+        yield
+        Programs.nursery = None
 
 
 @pytest.fixture
@@ -149,6 +182,22 @@ def shared_programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Progra
     folder = tmp_path_factory.mktemp("programs")
     with contextlib.closing(Programs(folder)) as programs:
         yield programs
+
+
+@pytest.fixture(scope="session")
+def whole_nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
+    """For tests of several modules: services whose threads can be let die."""
+    folder = tmp_path_factory.mktemp("mortal")
+    with contextlib.closing(Programs(folder, are_mortal=True)) as programs:
+        yield programs
+
+
+@pytest.fixture
+def nursery(whole_nursery: Programs) -> Iterator[Programs]:
+    """The same for one test: what it starts is killed at its end."""
+    before = len(whole_nursery.started)
+    yield whole_nursery
+    whole_nursery.end_all(but=before)
 
 
 @pytest.fixture
