@@ -3,46 +3,25 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from msgspec import UNSET, UnsetType
 
 from srx_service.acquisitions import Acquisition, Acquisitions, ArmRequest, State
+from srx_service.admission import Admission
 from srx_service.errors import RequestError, WriteError
 from srx_service.reception import Reception
 from srx_service.routing import Router
 from srx_service.status import Status
+from srx_service.waiting import Notice, Waiting
 
 T = TypeVar("T")
 PIN_S = 1.0
 """A pin is answered when its series is bound, or after so long."""
 PATIENCE_S = 10.0
 """A request is given up when the line has not taken it up for so long."""
-
-
-class Notice:
-    """Wakes whoever waits for rows to become durable; any thread may notify."""
-
-    def __init__(self) -> None:
-        self._waiters: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
-
-    def notify(self) -> None:
-        """Wake everyone who waits."""
-        for loop, event in tuple(self._waiters):
-            with contextlib.suppress(RuntimeError):  # its loop is closed: nobody waits
-                loop.call_soon_threadsafe(event.set)
-
-    @contextlib.contextmanager
-    def waiting(self) -> Iterator[asyncio.Event]:
-        """Give an event that is set at each notice; clear it before looking."""
-        waiter = (asyncio.get_running_loop(), asyncio.Event())
-        self._waiters.add(waiter)
-        try:
-            yield waiter[1]
-        finally:
-            self._waiters.discard(waiter)
 
 
 class Control:
@@ -59,16 +38,18 @@ class Control:
         configuration: dict[str, Any],
         gauges: Callable[[], dict[str, Any]],
         is_ready: Callable[[], bool],
+        admission: Admission,
     ) -> None:
         self._reception = reception
         self._router = router
         self._acquisitions = acquisitions
         self._status = status
         self._notice = notice
+        self._waiting = Waiting(notice)
         self._configuration = configuration
         self._gauges = gauges
         self._is_ready = is_ready
-        self._wanted: list[tuple[Acquisition, int]] = []
+        self._admission = admission
 
     # -- to look at -------------------------------------------------------------------
 
@@ -85,6 +66,7 @@ class Control:
         shown["file"] = newest.file if newest else None
         shown["note"] = newest.note if newest else None
         shown["orphans"] = self._router.orphans
+        shown["lost"] = self._reception.lost
         return shown | self._status.as_dict() | self._gauges()
 
     def _running(self) -> Acquisition | None:
@@ -125,6 +107,7 @@ class Control:
             "ignored": {k: float(n) for k, n in self._status.ignored.items()},
             "decoder_faults": float(self._status.decoder_faults),
             "orphans": float(self._router.orphans),
+            "lost": float(self._reception.lost),
             "held_seconds": self._status.held_s,
             "frames": {},
         }
@@ -136,21 +119,29 @@ class Control:
                 figures[name] = float(value)
         return figures
 
-    def acquisitions(self) -> list[dict[str, Any]]:
+    def acquisitions(self, limit: int) -> list[dict[str, Any]]:
         """See Line."""
-        return [acquisition.as_dict() for acquisition in self._acquisitions]
+        return self._acquisitions.told(limit)
 
     async def acquisition(
-        self, id: str, wait_frames: int | None = None, timeout_s: float = 0.0
+        self,
+        id: str,
+        wait_frames: int | None = None,
+        timeout_s: float = 0.0,
+        *,
+        renews: bool = True,
     ) -> dict[str, Any]:
         """See Line."""
-        acquisition = self._named(id)
+        if (past := self._acquisitions.past(id)) is not None:
+            return past
+        acquisition = self._named(id, renews)
         if wait_frames is not None:
             await self._wait_for(
                 acquisition,
                 lambda: acquisition.rows >= wait_frames,
                 timeout_s,
                 rows=wait_frames,
+                renews=renews,
             )
         return acquisition.as_dict()
 
@@ -158,6 +149,7 @@ class Control:
 
     async def arm(self, request: ArmRequest) -> dict[str, Any]:
         """See Line."""
+        await self._admission.must_fit(request)
         router, now_s = self._router, time.monotonic()
         arming = self._reception.call(lambda: router.arm(request, now_s))
         try:
@@ -189,6 +181,7 @@ class Control:
         acquisition = self._named(id)
         frames = acquisition.expected if expected is UNSET else expected
         assert not isinstance(frames, UnsetType)
+        self._admission.must_hold(acquisition, frames)
         await self._ask(
             lambda: self._router.patch(
                 acquisition, expected=frames, series_id=series_id
@@ -202,11 +195,11 @@ class Control:
 
     async def stop(self, id: str, timeout_s: float) -> dict[str, Any]:
         """See Line."""
-        return await self._finish(self._named(id), "done", timeout_s)
+        return await self._finish(id, "done", timeout_s)
 
     async def abort(self, id: str) -> dict[str, Any]:
         """See Line."""
-        return await self._finish(self._named(id), "aborted", PATIENCE_S)
+        return await self._finish(id, "aborted", PATIENCE_S)
 
     async def rewind(self, id: str, rows: int) -> dict[str, Any]:
         """See Line."""
@@ -218,9 +211,10 @@ class Control:
             raise RequestError(507, "cannot rewind", str(error)) from None
         return acquisition.as_dict()
 
-    async def _finish(
-        self, acquisition: Acquisition, state: State, timeout_s: float
-    ) -> dict[str, Any]:
+    async def _finish(self, id: str, state: State, timeout_s: float) -> dict[str, Any]:
+        if (past := self._acquisitions.past(id)) is not None:
+            return past
+        acquisition = self._named(id)
         if not acquisition.is_over:
 
             def end() -> None:
@@ -235,9 +229,10 @@ class Control:
     async def _ask(self, do: Callable[[], T]) -> T:
         return await _within_patience(self._reception.call(do))
 
-    def _named(self, id: str) -> Acquisition:
+    def _named(self, id: str, renews: bool = True) -> Acquisition:
         acquisition = self._acquisitions.get(id)
-        self._renew(acquisition)
+        if renews:
+            self._renew(acquisition)
         return acquisition
 
     @staticmethod
@@ -252,36 +247,11 @@ class Control:
         is_there: Callable[[], bool],
         timeout_s: float,
         rows: int | None = None,
+        renews: bool = True,
     ) -> None:
-        """Wait until it is there or the acquisition is over, at most so long."""
-        with (
-            self._notice.waiting() as event,
-            self._wanting(acquisition, rows),
-            contextlib.suppress(TimeoutError),
-        ):
-            async with asyncio.timeout(timeout_s):
-                while not (is_there() or acquisition.is_over):
-                    await event.wait()
-                    event.clear()
-        self._renew(acquisition)
-
-    @contextlib.contextmanager
-    def _wanting(self, acquisition: Acquisition, rows: int | None) -> Iterator[None]:
-        """Let the writer know that somebody waits for these rows to be durable."""
-        if rows is None:
-            yield
-            return
-        self._wanted.append((acquisition, rows))
-        self._tell_wanted(acquisition)
-        try:
-            yield
-        finally:
-            self._wanted.remove((acquisition, rows))
-            self._tell_wanted(acquisition)
-
-    def _tell_wanted(self, acquisition: Acquisition) -> None:
-        wanted = [rows for other, rows in self._wanted if other is acquisition]
-        acquisition.wanted_rows = min(wanted, default=None)
+        await self._waiting.until(acquisition, is_there, timeout_s, rows)
+        if renews:
+            self._renew(acquisition)
 
 
 def _is_running(acquisition: Acquisition) -> bool:

@@ -8,10 +8,13 @@ from msgspec import UNSET
 
 from srx_service import control
 from srx_service.acquisitions import ArmRequest
-from srx_service.control import Control, Notice
+from srx_service.admission import Admission
+from srx_service.control import Control
 from srx_service.errors import RequestError, WriteError
 from srx_service.messages import End, Start
+from srx_service.space import Space
 from srx_service.status import Status
+from srx_service.waiting import Notice
 from tests.service.line import ROOT, Line, images
 
 
@@ -21,6 +24,7 @@ class Answering:
     def __init__(self, line):
         self._line = line
         self.answers = True
+        self.lost = 0
 
     def call(self, do):
         future = Future()
@@ -56,6 +60,7 @@ class Desk:
             configuration={"name": "eiger"},
             gauges=lambda: {"clients": 2, "version": "1"},
             is_ready=lambda: True,
+            admission=Admission(Space(None), None),
         )
 
     def arm(self, name=None, **fields):
@@ -120,6 +125,8 @@ def test_the_newest_acquisition_and_the_gauges_are_shown(desk):
     shown = desk.control.status()
     assert (shown["acquisition"], shown["file"]) == (told["id"], "/nowhere/a.h5")
     assert (shown["clients"], shown["messages"], shown["orphans"]) == (2, 0, 0)
+    desk.reception.lost = 3
+    assert desk.control.status()["lost"] == desk.control.metrics()["lost"] == 3
 
 
 def test_metrics_are_numbers_or_numbers_by_kind(desk):
@@ -134,8 +141,25 @@ def test_acquisitions_are_listed_newest_first(desk):
     first = desk.arm("a.h5")
     asyncio.run(desk.control.stop(first["id"], 1.0))
     second = desk.arm("b.h5")
-    listed = [told["id"] for told in desk.control.acquisitions()]
+    listed = [told["id"] for told in desk.control.acquisitions(9)]
     assert listed == [second["id"], first["id"]]
+
+
+def test_those_of_an_earlier_life_are_told_and_cannot_be_changed(desk):
+    desk.line.acquisitions._past.append(past := {"id": "old", "state": "interrupted"})
+    for ask in (
+        desk.control.acquisition("old", wait_frames=9, timeout_s=60.0),
+        desk.control.stop("old", 60.0),
+        desk.control.abort("old"),
+    ):
+        assert asyncio.run(ask) is past
+    for refused in (
+        desk.control.rewind("old", 0),
+        desk.control.patch("old", expected=1, series_id=None),
+    ):
+        with pytest.raises(RequestError, match="is interrupted already") as error:
+            asyncio.run(refused)
+        assert error.value.status == 409
 
 
 def test_an_unknown_id_is_told(desk):
@@ -157,6 +181,31 @@ def test_an_arm_answers_with_the_acquisition_that_the_next_start_binds(desk):
     desk.line.push(Start(number=0), *images(1, 2), End(number=3))
     again = asyncio.run(desk.control.acquisition(told["id"]))
     assert (again["state"], again["rows"]) == ("done", 2)
+
+
+class NoRoom:
+    """A disk that has room for nothing."""
+
+    async def must_fit(self, request):
+        raise RequestError(507, "no room on the disk", "0 fit")
+
+    def must_hold(self, acquisition, expected):
+        raise RequestError(507, "no room on the disk", "0 fit")
+
+
+def test_an_arm_without_room_on_the_disk_arms_nothing(desk, monkeypatch):
+    monkeypatch.setattr(desk.control, "_admission", NoRoom())
+    with pytest.raises(RequestError, match="0 fit"):
+        desk.arm("a.h5", expected=10)
+    assert list(desk.line.acquisitions) == []
+
+
+def test_frames_without_room_on_the_disk_are_not_expected(desk, monkeypatch):
+    told = desk.arm("a.h5", expected=3)
+    monkeypatch.setattr(desk.control, "_admission", NoRoom())
+    with pytest.raises(RequestError, match="0 fit"):
+        asyncio.run(desk.control.patch(told["id"], expected=10, series_id=None))
+    assert desk.newest.expected == 3
 
 
 def test_an_arm_is_refused_while_another_is_busy(desk):
@@ -278,6 +327,13 @@ def test_any_call_with_the_id_renews_the_lease(desk):
     desk.newest.lease_until_s = 0.0
     asyncio.run(desk.control.acquisition(told["id"]))
     assert desk.newest.lease_until_s > 0
+
+
+def test_who_may_only_look_renews_no_lease(desk):
+    told = desk.arm("a.h5", lease_s=60.0)
+    desk.newest.lease_until_s = 0.0
+    asyncio.run(desk.control.acquisition(told["id"], 1, 0.01, renews=False))
+    assert desk.newest.lease_until_s == 0.0
 
 
 def test_without_a_lease_none_is_made(desk):
