@@ -8,7 +8,7 @@ from typing import Any, Self
 from srx_ophyd.endpoint import Endpoint, Json, RemoteError
 from srx_ophyd.paths import another_path
 
-TERMINAL_STATES = frozenset({"done", "failed", "aborted"})
+TERMINAL_STATES = frozenset({"done", "failed", "aborted", "interrupted"})
 HOLES = ("missing", "rejected")
 """Counts of rows that hold no frame: it never came, or could not be read."""
 FILE_EXISTS = "exists and is never overwritten"

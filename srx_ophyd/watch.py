@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 PROGRESS_S = 0.2
 """How long a poll waits at most while frames are awaited: progress bars and the
 documents of a fly scan move so often."""
+INTERRUPTED = "interrupted"
+"""The state of what a killed service left, as its next life tells it."""
 TOLD_COUNTS = ("rejected", "missing", "late", "stale", "surplus", "unsaved")
 """Counts that help to see where frames went; told when they are not 0."""
 
@@ -116,7 +118,8 @@ class Watch:
             # It answered: what has become of the acquisition may be the true cause.
             with contextlib.suppress(RemoteError):
                 self._poll(None, self._age)
-        text = f"the service was restarted: {cause}" if _is_forgotten(cause) else cause
+        was_restarted = _is_forgotten(cause) or self._latest.state == INTERRUPTED
+        text = f"the service was restarted: {cause}" if was_restarted else cause
         status.fail(AcquisitionError(self._explain(status, str(text))))
 
     def distrust(self) -> None:
@@ -252,6 +255,8 @@ class Watch:
             return f"{text}, and on_missing is 'fail'"
         if acquisition.rows >= status.target:
             return None
+        if acquisition.state == INTERRUPTED:
+            return "the service was restarted"
         if acquisition.is_over:
             return "the acquisition ended"
         if time.monotonic() - self._moved_s > self._stall_s:

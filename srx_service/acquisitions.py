@@ -4,33 +4,28 @@ import time
 import uuid
 from array import array
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from itertools import islice
 from typing import Any, Literal
 
 import msgspec
 
+from srx_service.counts import Counts
 from srx_service.errors import RequestError
-from srx_service.holes import EmptyRows
+from srx_service.holes import EmptyRows, Rowless
 
-State = Literal["armed", "running", "finishing", "done", "failed", "aborted"]
-TERMINAL = frozenset({"done", "failed", "aborted"})
+State = Literal[
+    "armed", "running", "finishing", "done", "failed", "aborted", "interrupted"
+]
+"""What becomes of an acquisition; interrupted: by the end of a service that was
+killed."""
+TERMINAL = frozenset({"done", "failed", "aborted", "interrupted"})
 KEPT = 200
-"""Acquisitions that are over and still listed; the oldest go first."""
+"""Acquisitions of this life of the service that may still change."""
+PAST_KEPT = 1000
+"""Acquisitions that are over and still told of; the oldest go first."""
 
-RECEIVED_AS = (
-    "written",
-    "discarded",
-    "rejected",
-    "late",
-    "duplicate",
-    "stale",
-    "surplus",
-    "rewound",
-    "unsaved",
-)
-"""What becomes of an image that was received: each is counted in one of these."""
-COUNTS = ("received", *RECEIVED_AS, "missing", "short")
 ROWLESS = ("discarded", "missing", "rejected")
 """What may become of a place without a row in the file."""
 
@@ -61,95 +56,6 @@ class ArmRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Every Start binds anew until a series id is given."""
 
 
-class Counts:
-    """Images of one acquisition by what became of them.
-
-    `received`, `late`, `duplicate`, `stale` and `surplus` belong to the receive thread,
-    the others to the writer: no count has two owners, so none needs a lock.
-    """
-
-    __slots__ = (*COUNTS, "given_up")
-
-    def __init__(self) -> None:
-        for name in COUNTS:
-            setattr(self, name, 0)
-        self.given_up = 0
-        """The writer's share of `stale`: rows of a series that was not the one
-        meant."""
-
-    received: int
-    written: int
-    discarded: int
-    rejected: int
-    late: int
-    duplicate: int
-    stale: int
-    surplus: int
-    rewound: int
-    unsaved: int
-    missing: int
-    short: int
-
-    def as_dict(self) -> dict[str, int]:
-        """Return all counts by name."""
-        counts = {name: getattr(self, name) for name in COUNTS}
-        counts["stale"] += self.given_up
-        return counts
-
-    def imbalance(self, expected: int | None) -> str | None:
-        """Return what does not add up, or None; to be asked once it is over."""
-        counts = self.as_dict()
-        sum_received = sum(counts[name] for name in RECEIVED_AS)
-        if sum_received != self.received:
-            return f"received {self.received}, accounted for {sum_received}"
-        if expected is None:
-            return None
-        places = (
-            self.written + self.discarded + self.rejected + self.missing + self.short
-        )
-        if places != expected and not self.unsaved:
-            return f"expected {expected}, accounted for {places}"
-        return None
-
-
-class Rowless:
-    """Places that took no row, by the row that came next; sixteen bytes a row."""
-
-    def __init__(self) -> None:
-        self._rows = array("Q")
-        self._counts = array("Q")
-        self.total = 0
-
-    def add(self, row: int, count: int) -> None:
-        """Note places before a row; rows never go down."""
-        if self._rows and self._rows[-1] == row:
-            self._counts[-1] += count
-        else:
-            self._rows.append(row)
-            self._counts.append(count)
-        self.total += count
-
-    def take_back(self, row: int) -> int:
-        """Forget the places from a row on; return how many they were."""
-        before = self.total
-        while self._rows and self._rows[-1] >= row:
-            self._rows.pop()
-            self.total -= self._counts.pop()
-        return before - self.total
-
-    def cut(self, total: int) -> int:
-        """Forget the last places, down to a total; return how many they were."""
-        before = self.total
-        while self.total > total:
-            gone = min(self._counts[-1], self.total - total)
-            self._counts[-1] -= gone
-            self.total -= gone
-            if not self._counts[-1]:
-                self._rows.pop()
-                self._counts.pop()
-        return before - self.total
-
-
 class Acquisition:
     """One file (or none) and the series that go into it.
 
@@ -174,10 +80,15 @@ class Acquisition:
         self.expected = request.expected
         self.created_s = time.time()
         self.finished_s: float | None = None
+        self._begun_s = time.monotonic()
+        self.took_s = 0.0
+        """Until it was over, whatever became of the wall clock meanwhile."""
         self.lease_until_s: float | None = None
         self.counts = Counts()
-        # the receive thread's
-        self.state: State = "armed"
+        self.on_state: Callable[[Acquisition], None] = lambda _: None
+        """Called with itself at each change of `state`, by the thread that sets it."""
+        # the receive thread's, but for the last state, which is the writer's
+        self._state: State = "armed"
         self.series_seen = 0
         self.series_id: int | None = None
         self.pinned_id: int | None = None
@@ -208,6 +119,17 @@ class Acquisition:
         self.wanted_rows: int | None = None
 
     @property
+    def state(self) -> State:
+        """Where it stands."""
+        return self._state
+
+    @state.setter
+    def state(self, state: State) -> None:
+        if state != self._state:
+            self._state = state
+            self.on_state(self)
+
+    @property
     def is_over(self) -> bool:
         """True once nothing more can happen to it."""
         return self.state in TERMINAL
@@ -230,7 +152,9 @@ class Acquisition:
 
     def finish(self, state: State) -> None:
         """Settle the state: a cause makes it failed, unless it was aborted."""
-        self.finished_s = time.time()
+        self.took_s = time.monotonic() - self._begun_s
+        # never before it was created: somebody may have set the clock back
+        self.finished_s = max(self.created_s, time.time())
         self.state = "failed" if self.error and state == "done" else state
 
     def as_dict(self) -> dict[str, Any]:
@@ -265,29 +189,61 @@ class Acquisition:
 
 
 class Acquisitions:
-    """The acquisitions of this run of the service, the latest of them."""
+    """The acquisitions that are told of: of this life of the service, and before it.
 
-    def __init__(self, kept: int = KEPT) -> None:
+    Args:
+        kept: How many of this life may still change.
+        past: What is told of those from before, newest first.
+        on_state: Called when one is added, and at each change of its state.
+    """
+
+    def __init__(
+        self,
+        kept: int = KEPT,
+        *,
+        past: Iterable[dict[str, Any]] = (),
+        on_state: Callable[[Acquisition], None] = lambda _: None,
+    ) -> None:
         self._all: deque[Acquisition] = deque(maxlen=kept)
+        self._past: deque[dict[str, Any]] = deque(past, maxlen=PAST_KEPT)
+        self._on_state = on_state
         self.error: str | None = None
         """The last failure; it stays until the next header."""
 
     def add(self, acquisition: Acquisition) -> None:
-        """List one more; beyond the number kept the oldest goes."""
+        """List one more; beyond the number kept nothing changes in the oldest."""
+        if len(self._all) == self._all.maxlen:
+            self._past.appendleft(self._all[0].as_dict())
         self._all.append(acquisition)
+        acquisition.on_state = self._on_state
+        self._on_state(acquisition)
 
     def get(self, identifier: str) -> Acquisition:
         """Return one by its id.
 
         Raises:
-            RequestError: 404, none has that id.
+            RequestError: 404, none has that id; 409, it is one of the past.
         """
         for acquisition in list(self._all):
             if acquisition.id == identifier:
                 return acquisition
+        told = self.past(identifier)
+        if told is not None:
+            text = f"acquisition {identifier} is {told['state']} already"
+            raise RequestError(409, "over", text)
         text = f"no acquisition {identifier!r}; GET /api/v1/acquisitions lists them"
         raise RequestError(404, "unknown acquisition", text)
 
+    def past(self, identifier: str) -> dict[str, Any] | None:
+        """Return what is told of one that cannot change any more; None: not of one."""
+        told = (told for told in list(self._past) if told["id"] == identifier)
+        return next(told, None)
+
+    def told(self, limit: int) -> list[dict[str, Any]]:
+        """Return what is told of so many, newest first."""
+        told = [acquisition.as_dict() for acquisition in islice(self, limit)]
+        return told + list(self._past)[: limit - len(told)]
+
     def __iter__(self) -> Iterator[Acquisition]:
-        """Newest first."""
+        """Newest first: those of this life."""
         return reversed(list(self._all))

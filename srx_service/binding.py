@@ -146,11 +146,18 @@ class Binding:
 
     def arm(self, request: ArmRequest, path: str | None) -> Future[None]:
         """Make the acquisition a client asks for; told when its file is there."""
-        created: Future[None] = Future()
-        acquisition = self._make(request, "api")
-        acquisition.file = path
         self.is_draining = True
-        if path is None:
+        return self._create(self._make(request, "api", path))
+
+    def arm_again(self, request: ArmRequest, identifier: str) -> Acquisition:
+        """Make an acquisition once more that waited for its first series at a crash."""
+        acquisition = self._make(request, "api", request.file, identifier)
+        self._create(acquisition)
+        return acquisition
+
+    def _create(self, acquisition: Acquisition) -> Future[None]:
+        created: Future[None] = Future()
+        if acquisition.file is None:
             created.set_result(None)
         else:
             self._books.order(Create(acquisition, append=False, done=created))
@@ -159,18 +166,25 @@ class Binding:
     def _make_for(self, start: Start) -> None:
         """Make the acquisition of a series that nobody armed for."""
         request = ArmRequest(idle_timeout_s=self._idle_timeout_s)
-        acquisition = self._make(request, "stream")
+        path, in_the_way = None, None
         if start.filename and start.save:
             try:
-                acquisition.file = str(stream_path(start.filename, self._write_root))
+                path = str(stream_path(start.filename, self._write_root))
             except WriteError as error:
-                self.fail(acquisition, str(error))
+                in_the_way = str(error)
+        acquisition = self._make(request, "stream", path)
+        if in_the_way is not None:
+            self.fail(acquisition, in_the_way)
         if acquisition.file is not None:
             self._books.order(Create(acquisition, append=True))
         self._bind(acquisition, start)
 
     def _make(
-        self, request: ArmRequest, origin: Literal["api", "stream"]
+        self,
+        request: ArmRequest,
+        origin: Literal["api", "stream"],
+        path: str | None,
+        identifier: str | None = None,
     ) -> Acquisition:
         missing = request.missing or self._missing
         acquisition = Acquisition(
@@ -179,6 +193,8 @@ class Binding:
             dataset=self._dataset,
             skip_missing=missing == "skip",
         )
+        acquisition.file = path
+        acquisition.id = identifier or acquisition.id
         self._acquisitions.add(acquisition)
         self.current = acquisition
         return acquisition

@@ -1,5 +1,6 @@
-"""Rows that hold no frame: which they are, and why; kept in spans, not one by one."""
+"""Rows without a frame, and frames without a row: which, and why; never one by one."""
 
+from array import array
 from typing import Literal, NamedTuple
 
 LossReason = Literal["missing", "rejected"]
@@ -55,3 +56,41 @@ class EmptyRows:
             if len(rows) >= TOLD:
                 break
         return rows
+
+
+class Rowless:
+    """Places that took no row, by the row that came next; sixteen bytes a row."""
+
+    def __init__(self) -> None:
+        self._rows = array("Q")
+        self._counts = array("Q")
+        self.total = 0
+
+    def add(self, row: int, count: int) -> None:
+        """Note places before a row; rows never go down."""
+        if self._rows and self._rows[-1] == row:
+            self._counts[-1] += count
+        else:
+            self._rows.append(row)
+            self._counts.append(count)
+        self.total += count
+
+    def take_back(self, row: int) -> int:
+        """Forget the places from a row on; return how many they were."""
+        before = self.total
+        while self._rows and self._rows[-1] >= row:
+            self._rows.pop()
+            self.total -= self._counts.pop()
+        return before - self.total
+
+    def cut(self, total: int) -> int:
+        """Forget the last places, down to a total; return how many they were."""
+        before = self.total
+        while self.total > total:
+            gone = min(self._counts[-1], self.total - total)
+            self._counts[-1] -= gone
+            self.total -= gone
+            if not self._counts[-1]:
+                self._rows.pop()
+                self._counts.pop()
+        return before - self.total

@@ -129,7 +129,7 @@ class OpenFiles:
             cause = error.strerror or str(error)
             text = f"state_dir {state_dir} cannot be used: {cause}"
             raise ConfigError(text) from error
-        self._left_over = dict.fromkeys(self._files)
+        self._left_over = dict(self._files)
 
     def _claim(self, path: Path, name: str) -> int:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -183,9 +183,9 @@ class OpenFiles:
         if self._files.pop(key, None) is not None:
             self._write()
 
-    def left_over(self) -> list[Path]:
+    def left_over(self) -> dict[Path, OpenFile]:
         """Return the files that the service's last life had open when it ended."""
-        return [Path(key) for key in self._left_over]
+        return {Path(key): entry for key, entry in self._left_over.items()}
 
     def lock_file(self, path: Path) -> FileLock:
         """Take the right to write a file.

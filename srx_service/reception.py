@@ -7,7 +7,7 @@ It alone owns source, ordering and router; whoever wants something of them calls
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from srx_service.calls import Calls
 from srx_service.errors import Ignored, ProtocolError
@@ -15,6 +15,7 @@ from srx_service.messages import NO_PIXELS, Buffer, Image, Message
 from srx_service.ordering import Ordering, Stray, size_of
 from srx_service.orders import Batch
 from srx_service.protocols import Decoder, RunDecoder
+from srx_service.rescue import Rescue
 from srx_service.routing import Router
 from srx_service.source import COPY_BELOW_BYTES, Socket, Source
 from srx_service.status import Status
@@ -46,7 +47,8 @@ class Reception:
         hand_on: Takes each batch to the next stage; never waits. is_full: Why reading
         is to be held now, or None; told whether it is held already. turns: Taken with
         the writer. drain_timeout_s: An arm or stop waits at most so long for the
-        sockets to be empty.
+        sockets to be empty. rescue: Looks for the rest of a series that a crash
+        interrupted.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Reception:
         is_full: Callable[[bool], str | None],
         turns: Turns,
         drain_timeout_s: float,
+        rescue: Rescue | None = None,
     ) -> None:
         self._source = source
         self._decoder = decoder
@@ -72,6 +75,7 @@ class Reception:
         self._is_full = is_full
         self._drain_timeout_s = drain_timeout_s
         self._turns = turns
+        self._rescue = rescue
         self._calls = Calls(source.wake, self._send_orders)
         self._is_held = False
         self._is_stopping = False
@@ -79,6 +83,11 @@ class Reception:
         self._joining_bytes = 0
         """Read since the last message: of modules, say, that wait for another."""
         self._ticked_s = 0.0
+
+    @property
+    def ticked_s(self) -> float:
+        """When it last looked after what waits for its time, by the monotonic clock."""
+        return self._ticked_s
 
     # -- requests, from any thread ----------------------------------------------------
 
@@ -94,6 +103,11 @@ class Reception:
         """Let `run` return after this round."""
         self._is_stopping = True
         self._source.wake()
+
+    @property
+    def lost(self) -> int:
+        """Messages that never came, by the numbers left out; since the start."""
+        return self._ordering.lost
 
     # -- the thread -------------------------------------------------------------------
 
@@ -123,6 +137,7 @@ class Reception:
             self._calls.run_after_drain(now_s, is_quiet=is_quiet)
         if now_s - self._ticked_s >= TICK_S:
             self._ticked_s = now_s
+            self._source.mend(now_s)
             self._router.tick(now_s, drained)
             self._send_orders()
 
@@ -199,6 +214,8 @@ class Reception:
         now_s: float,
         drained: bool,
     ) -> None:
+        if self._rescue is not None:
+            messages = self._rescued(messages, "series")
         before = self._ordering.held_bytes
         passed = self._ordering.push(messages, now_s, drained)
         size = max(0, arriving_bytes + before - self._ordering.held_bytes)
@@ -217,6 +234,8 @@ class Reception:
 
     def _deliver(self, passed: list[Message], size: int, now_s: float) -> Image | None:
         """Hand on what is in order; return the last image there was to see."""
+        if self._rescue is not None:
+            passed = self._rescued(passed, "counter")
         router, start = self._router, self._router.start
         strays = self._ordering.take_strays()
         orders = router.route(passed, now_s, time.time(), strays)
@@ -227,6 +246,18 @@ class Reception:
         self._status.image_bytes += size
         self._hand_on(Batch(passed, orders, start, live, router.start, size))
         return live
+
+    def _rescued(
+        self, messages: Sequence[Message], order: Literal["counter", "series"]
+    ) -> list[Message]:
+        """Return them with a Start, where the rest of a series would have none."""
+        rescue = self._rescue
+        assert rescue is not None
+        if rescue.is_over or self._router.current is not None:
+            self._rescue = None
+        elif rescue.order == order:
+            return rescue.begin(messages)
+        return [*messages]
 
     def _fit(self, size: int) -> None:
         known = self._image_bytes

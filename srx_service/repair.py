@@ -13,13 +13,15 @@ import fcntl
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import h5py
 import msgspec
 
+from srx_service.completing import complete_holes
 from srx_service.errors import WriteError
+from srx_service.filecounts import complete_counts
 from srx_service.openfiles import NO_LOCKS, FileLock, OpenFiles
 from srx_service.rows import count_frames, find_rows
 from srx_service.superblock import (
@@ -53,6 +55,8 @@ class Report:
     """Frames in it now; None where it has no dataset for frames."""
     taken_off: dict[str, int] = dataclasses.field(default_factory=dict)
     """Rows that were not durable, by dataset."""
+    holes: int = 0
+    """Empty rows that its writer had not told of yet."""
 
     def __str__(self) -> str:
         rows = "no frames" if self.rows is None else f"{self.rows} frames"
@@ -62,6 +66,8 @@ class Report:
         if self.taken_off:
             cut = ", ".join(f"{n} of {name}" for name, n in self.taken_off.items())
             text += f"; rows taken off that were not durable yet: {cut}"
+        if self.holes:
+            text += f"; empty rows added to missing_frames: {self.holes}"
         return text
 
 
@@ -90,16 +96,20 @@ def repair(path: Path, *, durable_rows: int | None = None) -> Report:
         raise WriteError(f"{path}: {_text(error)}") from error
 
 
-def repair_left_over(open_files: OpenFiles) -> list[Report]:
+def repair_left_over(
+    open_files: OpenFiles, repair: Callable[[Path], Report] = repair
+) -> dict[Path, Report | WriteError]:
     """Repair what the last life left open; what cannot be for now stays listed."""
-    reports = []
+    reports: dict[Path, Report | WriteError] = {}
     for path in open_files.left_over():
         try:
-            reports.append(repair(path))
-            logger.warning("%s", reports[-1])
+            reports[path] = report = repair(path)
+            logger.warning("%s", report)
         except Unrepairable as error:
+            reports[path] = error
             logger.error("after a crash: %s", error)
         except WriteError as error:
+            reports[path] = error
             if path.exists() or not path.parent.exists():
                 logger.error("after a crash: %s; tried again at the next start", error)
                 continue
@@ -230,18 +240,20 @@ def _repair(path: Path, block: Superblock, durable_rows: int | None) -> Report:
     _save_head(path, side)
     write_head(path, patched)
     try:
-        taken_off = _trim(path, durable_rows)
+        taken_off, holes = _trim(path, durable_rows)
         with h5py.File(path) as file:
             rows = _survey(file, path.stat().st_size)
     except UNREADABLE as error:
         text = f"{_text(error)}; its first {SIZE} bytes as they were are in {side}"
         raise WriteError(f"{path}: {text}") from error
     side.unlink()
-    return Report(path, was_open=True, rows=rows, taken_off=taken_off)
+    return Report(path, was_open=True, rows=rows, taken_off=taken_off, holes=holes)
 
 
-def _trim(path: Path, durable_rows: int | None) -> dict[str, int]:
+def _trim(path: Path, durable_rows: int | None) -> tuple[dict[str, int], int]:
+    """Return the rows taken off, and how many holes were not told of yet."""
     taken_off: dict[str, int] = {}
+    count_holes = 0
     # without HDF5's own lock, which a reader that has the file open would hold up
     with h5py.File(path, "r+", libver=("v110", "v110"), locking=False) as file:
         for rows in find_rows(file):
@@ -249,7 +261,10 @@ def _trim(path: Path, durable_rows: int | None) -> dict[str, int]:
             if durable_rows is not None:
                 count = min(count, durable_rows)
             taken_off |= rows.trim(count)
-    return taken_off
+            holes = complete_holes(rows)
+            complete_counts(file, rows.images(), holes)
+            count_holes += sum(holes.values())
+    return taken_off, count_holes
 
 
 def _save_head(path: Path, side: Path) -> None:

@@ -216,6 +216,10 @@ class Router:
         assert self._binding.current is not None
         return self._binding.current, created
 
+    def arm_again(self, request: ArmRequest, identifier: str) -> Acquisition:
+        """Arm what was armed at a crash, with its file made anew; see `take_orders`."""
+        return self._binding.arm_again(request, identifier)
+
     def begin(self) -> None:
         """From here on a Start binds: what came before the arm has been read."""
         self._binding.is_draining = False

@@ -52,6 +52,11 @@ class Ordering(Protocol):
         ...
 
     @property
+    def lost(self) -> int:
+        """Numbers given up so far, for which no message came: of whatever series."""
+        ...
+
+    @property
     def held_bytes(self) -> int:
         """Bytes of the images held."""
         ...

@@ -55,6 +55,11 @@ class CounterOrdering:
         """See Ordering."""
         return self._track.held.size_bytes + self._below.size_bytes
 
+    @property
+    def lost(self) -> int:
+        """See Ordering."""
+        return self._strays.lost
+
     def take_strays(self) -> list[Stray]:
         """See Ordering."""
         return self._strays.take()
@@ -165,6 +170,7 @@ class CounterOrdering:
         last, self._last_frame = self._last_frame, message.frame
         if last is None or not 0 < message.frame - last - 1 <= self._limits.max_gap:
             return 0
+        self._strays.lost += message.frame - last - 1
         return message.frame - last - 1
 
     def _before_any(self, number: int, message: Message, out: list[Message]) -> None:

@@ -153,6 +153,8 @@ class Strays:
     def __init__(self) -> None:
         self._passed: list[Message] = []
         self._found: list[Stray] = []
+        self.lost = 0
+        """Numbers that were given up, since the beginning."""
 
     def begin(self) -> list[Message]:
         """Return an empty list, for the messages that pass from now on."""
@@ -238,6 +240,7 @@ class Track:
         """Take the oldest gap for lost; what is held must not be empty."""
         first = self.held.first()
         self._lost.add(self.next, first)
+        self._strays.lost += first - self.next
         self.next = first
         self.drain(out)
 

@@ -68,6 +68,11 @@ class SeriesOrdering:
         """See Ordering."""
         return sum(held.size_bytes for held in self._all_held())
 
+    @property
+    def lost(self) -> int:
+        """See Ordering."""
+        return self._strays.lost
+
     def take_strays(self) -> list[Stray]:
         """See Ordering."""
         return self._strays.take()
@@ -122,11 +127,20 @@ class SeriesOrdering:
             early = self._below.take_all() if is_again else []
             self._close(out)
             self._of(identifier).start = start
+            self._begin_at(start, self._of(identifier).track)
             self._open_series(identifier, out)
             for image in early:
                 self._out_of_turn(image, out)
         else:
             self._of(identifier).start = start
+
+    def _begin_at(self, start: Start, track: Track) -> None:
+        """A Start that was made up in mid-series knows of the first image there is."""
+        number = start.number if start.number is not None else -1
+        if number >= 0 and not track.held:
+            # on several connections some before it may still come
+            reach = 0 if self._single else self._limits.max_gap // 2
+            track.begin(max(0, number + 1 - reach))
 
     def _image(self, image: Image, out: list[Message]) -> None:
         identifier, number, now = image.series or 0, image.number, self._clock.now

@@ -17,6 +17,7 @@ from fastapi.responses import JSONResponse
 
 COUNTS = ("received", "written", "missing", "rejected", "rewound", "stale", "unsaved")
 COUNTS += ("surplus",)
+OVER = ("done", "failed", "aborted", "interrupted")
 
 
 class Refusal(Exception):
@@ -120,7 +121,7 @@ class FakeService:
     def send(self, *frames: Any, missing: int = 0) -> None:
         """Frames become durable rows, after `missing` ones that never came."""
         one = self.current
-        if one["state"] in ("done", "failed", "aborted"):
+        if one["state"] in OVER:
             return
         if one["expected"] is not None:
             room = max(0, one["expected"] - len(self.rows) - missing)
@@ -172,7 +173,7 @@ class FakeService:
 
     def arm(self, request: dict[str, Any]) -> dict[str, Any]:
         for one in self.acquisitions:
-            if one["state"] not in ("done", "failed", "aborted"):
+            if one["state"] not in OVER:
                 text = f"acquisition {one['id']} is {one['state']}, file {one['file']}"
                 raise Refusal(409, "busy", text)
         if request["file"] in self.files:
@@ -239,9 +240,7 @@ class FakeService:
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
-                    while one["rows"] < rows and (
-                        one["state"] not in ("done", "failed", "aborted")
-                    ):
+                    while one["rows"] < rows and one["state"] not in OVER:
                         await event.wait()
                         event.clear()
         finally:
@@ -329,7 +328,7 @@ async def acquisition(
 async def patch(service: Service, id: str, changes: dict[str, Any]) -> dict[str, Any]:
     await service.answer("patch", changes)
     one = service.find(id)
-    if one["state"] in ("done", "failed", "aborted"):
+    if one["state"] in OVER:
         raise Refusal(409, "over", f"acquisition {id} is {one['state']} already")
     one["expected"] = changes.get("expected", one["expected"])
     return one

@@ -51,6 +51,12 @@ def is_restarted(line: FaultyLine) -> None:
     line.service.__enter__()
 
 
+def is_interrupted(line: FaultyLine) -> None:
+    line.service.die()
+    line.service.current.update(state="interrupted", error="the service was killed")
+    line.service.__enter__()
+
+
 def gives_up(line: FaultyLine) -> None:
     line.service.current.update(state="aborted", error="client gone")
     line.service.notify()
@@ -61,6 +67,7 @@ FAULTS = {
     has_a_fault: "500 Internal Server Error: a fault of its own",
     is_silent: "did not answer within ",
     is_restarted: "404 unknown acquisition",
+    is_interrupted: "the service was restarted",
     gives_up: "aborted (client gone)",
 }
 """What may become of the service, and what the user reads."""

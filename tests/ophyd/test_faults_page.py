@@ -12,7 +12,7 @@ from srx_ophyd.watch import AcquisitionError
 from tests.blocks import ROOT
 from tests.ophyd.faults import IMPATIENCE_S, FaultyLine, either_flavour, flavour, line
 from tests.ophyd.test_client import REQUEST
-from tests.ophyd.test_faults import dies, has_a_fault, is_restarted, is_silent
+from tests.ophyd.test_faults import dies, has_a_fault, is_interrupted, is_silent
 
 __all__ = ("flavour", "line")
 
@@ -73,7 +73,7 @@ def is_killed(line):
 
 
 def comes_back(line):
-    return in_exposure(line, lambda: is_restarted(line))
+    return in_exposure(line, lambda: is_interrupted(line))
 
 
 def lease_ends(line):
@@ -114,6 +114,12 @@ def is_full(line):
     return in_exposure(line, lambda: line.service.fail("No space left on device"))
 
 
+def does_not_fit(line):
+    text = "/data has 1.0 GiB free, of which 256.0 MiB stay free (keep_free); …"
+    line.service.refusals["arm"] = (507, "no room on the disk", text)
+    return staging(line)
+
+
 SEEN = {
     "the service is not running": is_down,
     "another program answers there": is_another,
@@ -128,6 +134,7 @@ SEEN = {
     "its frames are not what its driver said": differs,
     'a frame is lost, with `on_missing="fail"`': is_lost,
     "the disk is full": is_full,
+    "the disk has no room, when it is staged": does_not_fit,
 }
 
 

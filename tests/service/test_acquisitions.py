@@ -2,11 +2,9 @@ import msgspec
 import pytest
 
 from srx_service.acquisitions import (
-    COUNTS,
     Acquisition,
     Acquisitions,
     ArmRequest,
-    Counts,
     Rowless,
 )
 from srx_service.errors import RequestError
@@ -16,42 +14,6 @@ def make(**fields) -> Acquisition:
     return Acquisition(
         ArmRequest(**fields), origin="api", dataset="/entry/data", skip_missing=False
     )
-
-
-def counts(**numbers: int) -> Counts:
-    made = Counts()
-    for name, number in numbers.items():
-        setattr(made, name, number)
-    return made
-
-
-def test_counts_begin_with_nothing():
-    assert Counts().as_dict() == dict.fromkeys(COUNTS, 0)
-
-
-def test_images_given_up_are_told_as_stale():
-    assert counts(stale=2, given_up=3).as_dict()["stale"] == 5
-
-
-def test_counts_that_add_up_are_no_imbalance():
-    balanced = counts(received=9, written=4, rejected=1, late=2, given_up=2, missing=1)
-    assert balanced.imbalance(None) is None
-    assert balanced.imbalance(6) is None
-
-
-@pytest.mark.parametrize(
-    ("numbers", "expected", "text"),
-    [
-        ({"received": 2, "written": 1}, None, "received 2, accounted for 1"),
-        ({"received": 1, "written": 1}, 3, "expected 3, accounted for 1"),
-    ],
-)
-def test_counts_that_do_not_add_up_tell_by_how_much(numbers, expected, text):
-    assert counts(**numbers).imbalance(expected) == text
-
-
-def test_nothing_is_expected_of_what_is_not_saved():
-    assert counts(received=2, unsaved=2).imbalance(5) is None
 
 
 def test_a_cause_makes_it_failed_when_it_is_done():
@@ -111,6 +73,43 @@ def test_an_unknown_id_is_told_as_such():
     with pytest.raises(RequestError, match="'nobody'") as error:
         Acquisitions().get("nobody")
     assert error.value.status == 404
+
+
+def test_each_change_of_a_state_is_told_once():
+    seen = []
+    acquisitions = Acquisitions(on_state=lambda each: seen.append(each.state))
+    acquisitions.add(made := make())
+    made.state = "running"
+    made.state = "running"
+    made.finish("done")
+    assert seen == ["armed", "running", "done"]
+
+
+PAST = {"id": "old", "state": "interrupted"}
+
+
+def test_those_from_before_come_last_and_do_not_change():
+    acquisitions = Acquisitions(past=[PAST])
+    acquisitions.add(made := make())
+    assert acquisitions.told(9) == [made.as_dict(), PAST]
+    assert acquisitions.told(1) == [made.as_dict()]
+    assert acquisitions.past("old") is PAST
+    assert acquisitions.past(made.id) is None
+    with pytest.raises(RequestError, match="old is interrupted already") as error:
+        acquisitions.get("old")
+    assert error.value.status == 409
+
+
+def test_the_oldest_of_this_life_joins_them():
+    acquisitions, made = Acquisitions(kept=1, past=[PAST]), [make(), make()]
+    for each in made:
+        acquisitions.add(each)
+    assert [told["id"] for told in acquisitions.told(9)] == [
+        made[1].id,
+        made[0].id,
+        "old",
+    ]
+    assert acquisitions.past(made[0].id) == made[0].as_dict()
 
 
 @pytest.fixture

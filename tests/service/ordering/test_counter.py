@@ -127,6 +127,18 @@ def test_a_number_seen_twice_is_a_duplicate(source):
     assert source.strays() == [("duplicate", 3)]
 
 
+def test_each_number_that_never_comes_is_lost(source):
+    source.push(Start(number=0), *images(2, 5))
+    assert source.ordering.lost == 0
+    source.wait(2.0)
+    assert source.ordering.lost == 3
+    # the tail of a series, its end and the next header
+    source.push(image(10), End(number=11))
+    assert source.ordering.lost == 7
+    source.push(*images(7), Start(number=0), End(number=2))
+    assert source.ordering.lost == 8
+
+
 def test_an_end_seen_twice_is_harmless(source):
     source.push(*series(0, 2))
     assert source.push(End(number=2)) == []
@@ -297,6 +309,11 @@ def test_a_jump_of_the_frame_is_a_gap_where_there_is_no_counter(source, first):
 def test_a_frame_that_does_not_follow_is_no_gap(source, frame):
     frames = [image(None, 6), image(None, 7), image(None, frame)]
     assert source.push(Start(), *frames) == [0, 1, 2, 3]
+
+
+def test_a_frame_left_out_is_lost_where_there_is_no_counter(source):
+    source.push(Start(), image(None, 1), image(None, 4), End())
+    assert source.ordering.lost == 2
 
 
 def test_a_counter_takes_over_from_numbers_by_arrival(source):

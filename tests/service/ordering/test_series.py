@@ -94,6 +94,14 @@ def test_one_that_comes_after_its_gap_was_given_up_is_late(source):
     assert source.strays() == [("late", "0"), ("duplicate", "1")]
 
 
+def test_each_frame_that_never_comes_is_lost(source):
+    source.push(start(), *frames(1, 3))
+    assert source.ordering.lost == 0
+    source.wait(2.0)
+    source.push(start(2), *frames(1, of=2), End(series=2))
+    assert source.ordering.lost == 3
+
+
 def test_a_rejected_frame_keeps_its_place(source):
     assert source.push(start(), rejected(0, series=1), *frames(1)) == "S1 0 1"
 
