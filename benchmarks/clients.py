@@ -78,8 +78,11 @@ class Connection:
             Refused: It is a refusal.
         """
         try:
-            self._http.request("GET", path)
-            answer = self._http.getresponse()
+            try:
+                answer = self._ask(path)
+            except (http.client.RemoteDisconnected, ConnectionResetError):
+                self._http.close()  # the service lets go of those that are idle
+                answer = self._ask(path)
             content = answer.read()
         except (OSError, http.client.HTTPException):
             self._http.close()  # the next request opens it again
@@ -87,6 +90,10 @@ class Connection:
         if answer.status != 200:
             raise Refused(f"GET {path}: {answer.status} {content.decode()}")
         return content
+
+    def _ask(self, path: str) -> http.client.HTTPResponse:
+        self._http.request("GET", path)
+        return self._http.getresponse()
 
     def close(self) -> None:
         """Close it."""

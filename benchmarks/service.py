@@ -48,9 +48,12 @@ class Service:
         row: What it is to do.
         folder: Holds the compiled senders; configuration and log are put there, too.
         image: What is sent.
+        module: That runs the service.
     """
 
-    def __init__(self, row: Row, folder: Path, image: Path) -> None:
+    def __init__(
+        self, row: Row, folder: Path, image: Path, module: str = "srx_service"
+    ) -> None:
         self.row = row
         self.api_port = free_port()
         self.client: Client | None = None
@@ -72,7 +75,7 @@ class Service:
         config.write_text(yaml.safe_dump({"bench": entry}))
         self._log = (folder / f"log_{self.api_port}").open("w")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "srx_service", "run", str(config), "bench"],
+            [sys.executable, "-m", module, "run", str(config), "bench"],
             stdout=self._log,
             stderr=self._log,
         )

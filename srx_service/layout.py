@@ -10,7 +10,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from srx_service.acquisitions import COUNTS
+from srx_service.checksums import SUFFIX
+from srx_service.counts import COUNT_NAMES
 from srx_service.messages import Start
 from srx_service.metadata import as_json, free_name, save_metadata
 
@@ -85,12 +86,12 @@ def make_acquisition(file: h5py.File, info: dict[str, Any], dataset: str) -> Non
         group["metadata_json"] = as_json(metadata)
     counts = group.create_dataset(
         "counts",
-        shape=(0, len(COUNTS)),
-        maxshape=(None, len(COUNTS)),
-        chunks=(16, len(COUNTS)),
+        shape=(0, len(COUNT_NAMES)),
+        maxshape=(None, len(COUNT_NAMES)),
+        chunks=(16, len(COUNT_NAMES)),
         dtype=np.int64,
     )
-    counts.attrs["names"] = list(COUNTS)
+    counts.attrs["names"] = list(COUNT_NAMES)
 
 
 def _save_info(group: h5py.Group, info: dict[str, Any]) -> None:
@@ -123,9 +124,14 @@ def _make_log(group: h5py.Group, name: str, dtype: type, chunk: int) -> h5py.Dat
     )
 
 
+def taken_beside(own_name: str) -> frozenset[str]:
+    """Return the names beside the frames that nothing else may take."""
+    return RESERVED | {own_name, own_name + SUFFIX}
+
+
 def save_header(group: h5py.Group, start: Start, own_name: str) -> None:
     """Write what the source says of the series, as datasets and once more as JSON."""
-    taken = RESERVED | {own_name}
+    taken = taken_beside(own_name)
     if start.metadata:
         save_metadata(group, start.metadata, taken)
         group["header_json"] = as_json(start.metadata)

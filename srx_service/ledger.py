@@ -7,7 +7,8 @@ the storage fails in the midst of a batch.
 import logging
 from typing import Literal
 
-from srx_service.acquisitions import COUNTS, Acquisition
+from srx_service.acquisitions import Acquisition
+from srx_service.counts import COUNT_NAMES, settle, short_of
 from srx_service.orders import Holes, Rewind, Rows, Tally
 from srx_service.pixels import Rejected
 
@@ -111,14 +112,21 @@ class Ledger:
 
     def settle(self) -> None:
         """Count the tail that never came."""
-        expected, counts = self.acquisition.expected, self._counts
-        if expected is not None:
-            there = counts.written + self._unflushed + counts.discarded
-            lost = counts.rejected + counts.missing + counts.unsaved
-            counts.short = max(0, expected - there - lost)
-
-    def row(self) -> list[int]:
-        """Return the counts for the file: what is in it counts as written there."""
         counts = self._counts.as_dict()
         counts["written"] += self._unflushed
-        return [counts[name] for name in COUNTS]
+        self._counts.short = short_of(counts, self.acquisition.expected)
+
+    def row(self) -> list[int]:
+        """Return the counts for the file, and at the end what is expected, or -1.
+
+        What is in the file counts as written there. Of an acquisition that failed this
+        may be the last row: what is still on its way to the file counts as lost.
+        """
+        counts, expected = self._counts.as_dict(), self.acquisition.expected
+        counts["written"] += self._unflushed
+        if self.acquisition.error is not None:
+            # read last: it is never behind what it is the sum of
+            counts["received"] = self._counts.received
+            settle(counts, expected, lost_as=self._lost_as)
+        counts["expected"] = -1 if expected is None else expected
+        return [counts[name] for name in COUNT_NAMES]

@@ -55,7 +55,9 @@ class Logs:
             return
         log = self._find(layout.COUNTS_PATH)
         if log is not None:
-            log.put(self._count_row, np.array([counts], log.dtype))
+            # a file of before has a column less
+            width = log.row_shape[0]
+            log.put(self._count_row, np.array([counts[:width]], log.dtype))
             self._counts = counts
 
     def truncate(self, rows: int) -> None:

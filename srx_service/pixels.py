@@ -4,13 +4,14 @@ One frame a chunk by default, or several chunks a frame where it comes in severa
 small uncompressed frames may share one chunk (`srx_service.shared`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import h5py
 import numpy as np
 
 from srx_service import codecs
+from srx_service.checksums import Checksums
 from srx_service.codecs import bslz4
 from srx_service.fitting import Layout, misfit, name_of
 from srx_service.messages import Buffer, Image
@@ -33,13 +34,23 @@ class Pixels:
     Args:
         dataset: Of shape (rows, *frame).
         layout: What it is like.
+        checksums: Kept of each chunk, where the file has them.
     """
 
-    def __init__(self, dataset: h5py.Dataset, layout: Layout) -> None:
+    def __init__(
+        self,
+        dataset: h5py.Dataset,
+        layout: Layout,
+        checksums: Checksums | None = None,
+    ) -> None:
         self.layout = layout
         self.rows: int = dataset.shape[0]
         self._dataset = dataset
         self._id = dataset.id
+        self._checksums = checksums
+        whole = dataset.id.write_direct_chunk if checksums is None else checksums.put
+        self._put: Callable[..., None] = whole
+        """Writes a chunk."""
         self._name = name_of(layout.dtype)
         self._nbytes = int(np.prod(layout.shape)) * layout.dtype.itemsize
         self._step = layout.chunk[1]
@@ -53,6 +64,7 @@ class Pixels:
             self._shared = SharedChunk(
                 dataset,
                 layout.chunk[0],
+                put=self._put,
                 fill=self._fill_blob(),
                 mask=0 if layout.encoding == "none" else NO_FILTER,
             )
@@ -78,7 +90,7 @@ class Pixels:
             return
         first = row = self.rows
         self._resize(first + len(images))
-        put, tail = self._id.write_direct_chunk, self._tail
+        put, tail = self._put, self._tail
         # looked at before the first is copied to the file: what checks is still cached
         blobs = self._as_they_are(images)
         try:
@@ -90,13 +102,19 @@ class Pixels:
                 if cause is not None:
                     rejected.append((row - first, cause))
         except H5_ERRORS:
-            with suppress(*H5_ERRORS):
-                self._resize(row)
+            self._cut(row)
             raise
 
     def _resize(self, rows: int) -> None:
         self._id.set_extent((rows, *self.layout.shape))
         self.rows = rows
+
+    def _cut(self, rows: int) -> None:
+        """Take off what could not be written, as far as the storage allows."""
+        with suppress(*H5_ERRORS):
+            self._resize(rows)
+            if self._checksums is not None:
+                self._checksums.truncate(rows)
 
     def _as_they_are(self, images: Sequence[Image]) -> list[Buffer | None]:
         """Return what can go in as it is, as nearly all images can; None for others.
@@ -142,7 +160,7 @@ class Pixels:
         mask = NO_FILTER if encoding != layout.encoding else 0
         for part, blob in enumerate(blobs):
             offset = (row, part * self._step, *self._tail)
-            self._id.write_direct_chunk(offset, blob, filter_mask=mask)
+            self._put(offset, blob, filter_mask=mask)
         if mask == 0 and encoding == "bslz4" and len(blobs) == self._parts == 1:
             self._frame = bytes(blobs[0][:FRAME_BYTES])
         return None
@@ -178,8 +196,7 @@ class Pixels:
         try:
             shared.extend(blobs)
         except H5_ERRORS:
-            with suppress(*H5_ERRORS):
-                self._resize(shared.rows)
+            self._cut(shared.rows)
             raise
 
     def _fill_blob(self) -> bytes:
@@ -191,14 +208,21 @@ class Pixels:
 
     def skip(self, count: int) -> None:
         """Leave rows empty: they read as the fill value, and most take no space."""
-        self._resize(self.rows + count)
+        before = self.rows
+        self._resize(before + count)
         if self._shared is not None:
-            self._shared.skip(count)
+            try:
+                self._shared.skip(count)
+            except H5_ERRORS:
+                self._cut(before)
+                raise
 
     def settle(self) -> None:
-        """Write the chunk that is not yet full."""
+        """Write the chunk that is not yet full, and what is kept of checksums."""
         if self._shared is not None:
             self._shared.settle()
+        if self._checksums is not None:
+            self._checksums.write(self.rows)
 
     def truncate(self, rows: int) -> None:
         """Take back the rows from `rows` on."""
@@ -206,5 +230,7 @@ class Pixels:
             return
         self.settle()
         self._resize(rows)
+        if self._checksums is not None:
+            self._checksums.truncate(rows)
         if self._shared is not None:
-            self._shared.reload()
+            self._shared.reload(is_cut=True)

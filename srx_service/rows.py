@@ -1,15 +1,20 @@
 """The rows of a file: what has one per frame, and how many of them are durable."""
 
+import re
 from collections.abc import Iterator
 
 import h5py
 import numpy as np
 
+from srx_service.checksums import sums_of, trim_checksums
 from srx_service.columns import ROW_WISE
 
 SEQUENCE = "sequence_number"
 LISTS = ("missing_frames", "missing_reason")
 """Beside the rows, but not one per frame: the rows that are holes, and why."""
+HEADER_LOG = "header_log"
+HEAD_BYTES = 64
+"""Of its first line, which begins with the row."""
 
 
 class Rows:
@@ -24,10 +29,36 @@ class Rows:
         self.group = group
         self.members = members
 
+    @property
+    def frames(self) -> h5py.Dataset:
+        """The images, or what else is largest."""
+        return max(self.members.values(), key=_weight)
+
     def durable(self) -> int:
         """Return how many rows both the frames and their sequence numbers have."""
-        frames = max(self.members.values(), key=_weight)
-        return min(len(frames), len(self.members.get(SEQUENCE, frames)))
+        frames = self.frames
+        rows = min(len(frames), len(self.members.get(SEQUENCE, frames)))
+        return min(rows, self._summed(frames))
+
+    def _summed(self, frames: h5py.Dataset) -> int:
+        """Return how many of the rows their checksums reach, if they have some."""
+        sums = sums_of(self.group, frames)
+        if sums is None or frames.chunks is None:
+            return len(frames)
+        return sums.rows * frames.chunks[0]
+
+    def images(self) -> int:
+        """Return how many rows hold an image that is in the counts of the file."""
+        holes = _dataset(self.group, LISTS[0])
+        lost = 0 if holes is None else len(holes)
+        return max(0, self.durable() - self.first_counted() - lost)
+
+    def first_counted(self) -> int:
+        """Return the first row that is: those before are of another program."""
+        log = _dataset(self.group, HEADER_LOG)
+        head = b"" if log is None else np.asarray(log[:HEAD_BYTES]).tobytes()
+        found = re.match(rb'\{"row": *(\d+)', head)
+        return int(found[1]) if found else 0
 
     def trim(self, rows: int) -> dict[str, int]:
         """Bring all to one length; return the rows taken off, by dataset."""
@@ -38,6 +69,7 @@ class Rows:
             # a shorter one too: what is appended must stand beside its own frame
             if len(member) != rows:
                 member.resize(rows, axis=0)
+            trim_checksums(self.group, member)
         self._trim_lists(rows)
         return taken_off
 

@@ -4,7 +4,7 @@ HDF5 takes direct chunks whole: frames wait here until theirs is full, and at ea
 it is written as far as it goes, the rest filled up, to be written again later.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import h5py
 
@@ -17,15 +17,22 @@ class SharedChunk:
     Args:
         dataset: Of the frames.
         frames: In a chunk.
+        put: Writes a chunk.
         fill: A frame that is missing.
         mask: Filter mask of what is written, which is not compressed.
     """
 
     def __init__(
-        self, dataset: h5py.Dataset, frames: int, *, fill: bytes, mask: int
+        self,
+        dataset: h5py.Dataset,
+        frames: int,
+        *,
+        put: Callable[..., None],
+        fill: bytes,
+        mask: int,
     ) -> None:
         self._dataset = dataset
-        self._id = dataset.id
+        self._put = put
         self._frames = frames
         self._fill = fill
         self._mask = mask
@@ -54,7 +61,7 @@ class SharedChunk:
 
     def _write(self, row: int, blobs: Sequence[Buffer]) -> None:
         chunk = b"".join(blobs)
-        self._id.write_direct_chunk((row, *self._tail), chunk, filter_mask=self._mask)
+        self._put((row, *self._tail), chunk, filter_mask=self._mask)
 
     def skip(self, count: int) -> None:
         """Leave rows empty; a chunk with no frame at all is not written."""
@@ -72,10 +79,14 @@ class SharedChunk:
             self._write(first, [*self._pending, *[self._fill] * missing])
             self._is_dirty = False
 
-    def reload(self) -> None:
-        """Read back what the last chunk holds, after the dataset was cut or opened."""
+    def reload(self, *, is_cut: bool = False) -> None:
+        """Read back what the last chunk holds, after the dataset was cut or opened.
+
+        HDF5 writes a chunk that it has cut by its own means, not as we do: it is
+        written once more.
+        """
         self.rows = self._dataset.shape[0]
         count = self.rows % self._frames
         frames = self._dataset[self.rows - count : self.rows] if count else ()
         self._pending = [frame.tobytes() for frame in frames]
-        self._is_dirty = False
+        self._is_dirty = is_cut and count > 0

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from srx_service.acquisitions import COUNTS
+from srx_service.counts import COUNT_NAMES
 from srx_service.messages import NO_PIXELS, Start
 from srx_service.orders import Create, Header, Rows
 from tests.service.writing import (
@@ -147,8 +147,8 @@ def test_headers_of_all_series_are_in_the_log_with_their_first_row(desk):
     desk.end(made)
     lines = read(desk.file, f"{GROUP}/header_log").tobytes().splitlines()
     assert [json.loads(line) for line in lines] == [
-        {"row": 0, "series": 7, "header": {"a": 1}},
-        {"row": 2, "series": 8, "header": {"a": [2, None]}},
+        {"row": 0, "series": 7, "acquisition": made.id, "header": {"a": 1}},
+        {"row": 2, "series": 8, "acquisition": made.id, "header": {"a": [2, None]}},
     ]
 
 
@@ -163,7 +163,8 @@ def test_a_series_without_frames_leaves_a_whole_file(desk):
     made = desk.series(start=Start(metadata={"a": 1}))
     assert made.state == "done"
     assert read(desk.file, f"{GROUP}/sequence_number").shape == (0,)
-    assert read(desk.file, "/entry/acquisition/counts").tolist() == [[0] * len(COUNTS)]
+    counts = read(desk.file, "/entry/acquisition/counts").tolist()
+    assert counts == [[*[0] * (len(COUNT_NAMES) - 1), -1]]
 
 
 def test_what_was_asked_for_and_what_came_is_in_the_file(desk):
@@ -179,7 +180,7 @@ def test_what_was_asked_for_and_what_came_is_in_the_file(desk):
         counts = dict(
             zip(group["counts"].attrs["names"], group["counts"][0], strict=True)
         )
-    assert counts == made.counts.as_dict()
+    assert counts == made.counts.as_dict() | {"expected": 9}
     assert (counts["written"], counts["missing"], counts["short"]) == (2, 2, 4)
 
 
@@ -290,7 +291,7 @@ def test_a_series_of_the_same_name_is_appended(tmp_path, frames_per_chunk, encod
             assert (made.state, made.rows) == ("done", 2)
     assert np.array_equal(read(desk.file), expect(*range(8)))
     assert read(desk.file, f"{GROUP}/sequence_number").tolist() == list(range(8))
-    assert read(desk.file, "/entry/acquisition/counts").shape == (4, len(COUNTS))
+    assert read(desk.file, "/entry/acquisition/counts").shape == (4, len(COUNT_NAMES))
     lines = read(desk.file, f"{GROUP}/header_log").tobytes().splitlines()
     assert [json.loads(line)["row"] for line in lines] == [0, 2, 4, 6]
     assert read(desk.file, f"{GROUP}/p") == 0

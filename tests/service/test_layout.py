@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from srx_service import layout
-from srx_service.acquisitions import COUNTS
+from srx_service.counts import COUNT_NAMES
 from srx_service.messages import Start
 
 
@@ -110,7 +110,7 @@ def test_the_clients_metadata_is_kept_nested_and_as_json(file):
     group = file["entry/acquisition"]
     assert group["metadata/sample/name"].asstr()[()] == "A1"
     assert json.loads(group["metadata_json"].asstr()[()]) == metadata
-    assert list(group["counts"].attrs["names"]) == list(COUNTS)
+    assert list(group["counts"].attrs["names"]) == list(COUNT_NAMES)
 
 
 def test_what_the_header_said_is_kept_as_datasets_and_as_json(file):

@@ -192,18 +192,27 @@ def test_where_the_storage_refuses_the_rows_before_are_kept(
     assert np.array_equal(file["x"], expect(*range(made.rows)))
 
 
+def test_where_the_storage_refuses_empty_rows_there_are_none(make, file, monkeypatch):
+    made = make(image(0), 3)
+    written(made, *images(0, 1))
+    made.settle()
+    refuse_after(made, 0, monkeypatch)
+    with pytest.raises(OSError, match="full"):
+        made.skip(2)
+    made.settle()
+    assert made.rows == 2
+    assert np.array_equal(file["x"], expect(0, 1))
+
+
 def refuse_after(made, count, monkeypatch):
     """Let the disk be full after so many chunks."""
     left = iter(range(count))
-    real = made._id
+    real = made._put
 
-    class Full:
-        set_extent = real.set_extent
-
-        def write_direct_chunk(self, offset, blob, filter_mask=0):
-            if next(left, None) is None:
-                raise OSError(28, "disk full")
-            real.write_direct_chunk(offset, blob, filter_mask)
+    def put(offset, blob, filter_mask=0):
+        if next(left, None) is None:
+            raise OSError(28, "disk full")
+        real(offset, blob, filter_mask)
 
     for owner in filter(None, (made, made._shared)):
-        monkeypatch.setattr(owner, "_id", Full())
+        monkeypatch.setattr(owner, "_put", put)

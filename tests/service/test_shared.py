@@ -16,7 +16,8 @@ def dataset(tmp_path):
 
 
 def open_chunk(dataset):
-    return SharedChunk(dataset, 4, fill=bytes(2 * [FILL]), mask=0)
+    put = dataset.id.write_direct_chunk
+    return SharedChunk(dataset, 4, put=put, fill=bytes(2 * [FILL]), mask=0)
 
 
 def take(shared, dataset, *frames):

@@ -1,0 +1,1 @@
+"""What `srx verify` looks at: objects and links, rows, counts, chunks."""
