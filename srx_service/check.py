@@ -4,8 +4,10 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from srx_service import curve
 from srx_service.config import DetectorConfig
 from srx_service.errors import ConfigError
+from srx_service.mounts import look
 from srx_service.steps import transforms
 
 PIPELINE_KEYS = ("compress", "rotate", "mask", "tot")
@@ -20,7 +22,8 @@ def notes(entries: Mapping[str, DetectorConfig]) -> list[str]:
     found = [
         f"{name}: {note}"
         for name, config in entries.items()
-        for note in [*_pipeline(config), *_connections(config), *_write_root(config)]
+        for looks in (_pipeline, _connections, _write_root, _curve)
+        for note in looks(config)
     ]
     return [*found, *_unconfined(entries), *_shared_ports(entries)]
 
@@ -31,6 +34,8 @@ def problems(entries: Mapping[str, DetectorConfig]) -> list[str]:
     for name, config in entries.items():
         try:
             _ = config.decoder_class, transforms(config)
+            curve.client_keys(config.curve_key, config.curve_source)
+            curve.server_keys(config.curve_key, config.curve_clients)
         except ConfigError as error:
             found.append(f"{name}: {error}")
     return found
@@ -74,6 +79,8 @@ def _write_root(config: DetectorConfig) -> Iterator[str]:
         yield f"write_root {root} is no directory on this machine"
     elif not os.access(root, os.W_OK | os.X_OK):
         yield f"write_root {root} is not writable for this user"
+    elif config.keep_free is not None and look(root).free_bytes <= config.keep_free:
+        yield f"write_root {root} has less free than keep_free: no file can be made"
     kind = file_system(root, MOUNTS.read_text()) if MOUNTS.exists() else ""
     if kind.startswith(NO_SWMR):
         yield (
@@ -81,6 +88,12 @@ def _write_root(config: DetectorConfig) -> Iterator[str]:
             "may see broken data (HDF5 SWMR needs ordered writes: a local disk, GPFS, "
             "Lustre)"
         )
+
+
+def _curve(config: DetectorConfig) -> Iterator[str]:
+    key = config.curve_key
+    if key is not None and key.exists() and not curve.is_secret(key):
+        yield f"curve_key {key} can be read by others than its owner: chmod 600"
 
 
 def _unconfined(entries: Mapping[str, DetectorConfig]) -> Iterator[str]:

@@ -78,13 +78,16 @@ class Filing:
         """Make a file or open it to append; return what is in the way."""
         self.close()
         self.ledger = Ledger(acquisition)
-        path = Path(acquisition.file or "")
-        if append and path in self._left_over:
+        folder = Path(acquisition.file or "").parent
+        # of this disk only: another one may not answer
+        for path in [left for left in self._left_over if left.parent == folder]:
             self._mend(path)
         try:
             self.file = AcquisitionFile(
                 acquisition, self._options, self._open_files, append=append
             )
+            if self._options.space is not None:
+                self._options.space.follow(acquisition)
         except WriteError as error:
             if isinstance(error, Refused):
                 self.ledger.refuse()
@@ -106,6 +109,14 @@ class Filing:
         except WriteError as error:
             self.blame(error)
             self._mend_after(file)
+        self._leave_space()
+
+    def _leave_space(self) -> None:
+        if self._options.space is not None:
+            try:
+                self._options.space.leave()
+            except WriteError as error:
+                self.blame(error)
 
     # -- flush ------------------------------------------------------------------------
 
@@ -181,6 +192,7 @@ class Filing:
         self.blame(error)
         file.give_up()
         self._mend_after(file)
+        self._leave_space()
         self._notify()
 
     def _mend_after(self, file: AcquisitionFile) -> None:
@@ -195,7 +207,7 @@ class Filing:
         try:
             self._repair(path, self._left_over[path])
         except WriteError as error:
-            logger.error("%s; tried again when it is used next", error)
+            logger.error("%s; tried again with the next file in its folder", error)
             return
         del self._left_over[path]
         with suppress(OSError):

@@ -12,6 +12,8 @@ import h5py
 
 from srx_service import layout, making
 from srx_service.acquisitions import Acquisition
+from srx_service.causes import Refused, told
+from srx_service.checksums import Checksums, sums_of
 from srx_service.columns import Columns, columns_in, make_columns, own_paths
 from srx_service.errors import WriteError
 from srx_service.fitting import Layout, name_of, unusable
@@ -21,7 +23,7 @@ from srx_service.metadata import as_json
 from srx_service.openfiles import OpenFiles
 from srx_service.orders import LossReason
 from srx_service.pixels import Pixels, Rejected
-from srx_service.storage import FileOptions, Refused, Storage, told
+from srx_service.storage import FileOptions, Storage
 
 __all__ = ["AcquisitionFile", "FileOptions", "Interrupted", "Refused"]
 
@@ -100,7 +102,9 @@ class AcquisitionFile:
 
     def _use(self, dataset: h5py.Dataset, there: Layout) -> None:
         """Let frames go into a dataset, and readers see them."""
-        self._pixels = Pixels(dataset, there)
+        sums = sums_of(self._group, dataset)
+        checksums = None if sums is None else Checksums(dataset, sums)
+        self._pixels = Pixels(dataset, there, checksums)
         self.base = self._pixels.rows
         acquisition = self._acquisition
         acquisition.shape = there.shape
@@ -119,6 +123,7 @@ class AcquisitionFile:
     def header(self, start: Start, row: int) -> None:
         """Keep what the source says of a series that begins at `row`."""
         entry = {"row": self.base + row, "series": start.series}
+        entry |= {"acquisition": self._acquisition.id}
         self._logs.add_line(as_json(entry | {"header": start.metadata}))
         self.is_dirty |= self._columns is not None
         if self._pixels is not None or self._has_header:
@@ -264,10 +269,10 @@ class AcquisitionFile:
                     self._finish_empty()
                 if not self._is_refused:
                     self._write_rest(counts)
+            self._storage.close()
         except WriteError:
             self.give_up()
             raise
-        self._storage.close()
 
     def _finish_empty(self) -> None:
         if self._pixels is None:

@@ -8,6 +8,8 @@ import numpy as np
 
 from srx_service import layout
 from srx_service.acquisitions import Acquisition
+from srx_service.causes import Refused
+from srx_service.checksums import make_checksums
 from srx_service.columns import ROW_WISE, make_columns
 from srx_service.fitting import (
     FILTERS,
@@ -19,7 +21,7 @@ from srx_service.fitting import (
     layout_of,
 )
 from srx_service.messages import Image
-from srx_service.storage import FileOptions, Refused
+from srx_service.storage import FileOptions
 
 
 def prepare(file: h5py.File, acquisition: Acquisition, version: str) -> bool:
@@ -120,7 +122,9 @@ def make_datasets(
     layout.link_data(file, name)
     _, own_name = layout.split(name)
     group = layout.group_of(file, name)
-    make_columns(group, image, layout.RESERVED | {own_name})
+    if options.checksum:
+        make_checksums(group, dataset)
+    make_columns(group, image, layout.taken_beside(own_name))
     return dataset, there
 
 

@@ -21,6 +21,7 @@ COUNTERS = {
     "ignored": "Messages that carry nothing for the line, by kind",
     "decoder_faults": "Messages that made the decoder itself fail",
     "orphans": "Images that belong to no series",
+    "lost": "Messages that never came, by the numbers left out",
     "held_seconds": "Seconds that reading was held because a buffer was full",
     "forwarded": "Images sent on the secondary port",
     "dropped_for_slow_client": "Images not sent on the secondary port",
@@ -32,6 +33,9 @@ GAUGES = {
     "queued_bytes": "Waiting to be written",
     "forward_queued_bytes": "Waiting to be sent on the secondary port",
     "buffer_limit": "Bytes that all queues may hold",
+    "disk_free_bytes": "Free where files are written",
+    "disk_is_short": "1 while /status shows a disk_warning",
+    "journal_waiting": "Changes of states that the journal lacks",
     "high_water_mark": "Messages that ZeroMQ may hold for each connection",
 }
 """What may fall again. A name in neither table is a gauge, too."""

@@ -9,18 +9,18 @@ would have left, and that is repaired as after a kill.
 import errno
 import logging
 import os
-import re
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Literal
 
 import h5py
 import msgspec
 
+from srx_service.causes import told
 from srx_service.errors import WriteError
 from srx_service.openfiles import OpenFiles
 from srx_service.pixels import H5_ERRORS
+from srx_service.space import Space
 from srx_service.writebehind import WriteBehind
 
 logger = logging.getLogger(__name__)
@@ -29,17 +29,13 @@ FORMAT = ("v110", "v110")
 """The first with SWMR. The latest of HDF5 2.0 gives a dataset with a filter a layout
 message that HDF5 1.12.2 was seen to refuse."""
 SWMR_SUPERBLOCK = 3
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 CLOSE_ATTEMPTS = 5
 """The first ones fail: nowhere has no length, and a failed flush leaves traces."""
 IN_FILES = h5py.h5f.OBJ_DATASET | h5py.h5f.OBJ_GROUP | h5py.h5f.OBJ_ATTR
 _KEPT_OPEN: dict[Path, object] = {}
 """Files that HDF5 could not even give up, and their objects: they must not be freed."""
-
-
-class Refused(WriteError):
-    """The file is not one that these frames may go into: they are rejected."""
+_FREED: list[object] = []
+"""Files that HDF5 freed but keeps an id of, and their objects: not to be touched."""
 
 
 class FileOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,8 +48,11 @@ class FileOptions(msgspec.Struct, frozen=True, kw_only=True):
     fsync: Literal["never", "close", "flush"] = "close"
     version: str = ""
     """Of the service, written beside the data."""
+    checksum: bool = False
     write_behind: WriteBehind | None = None
     """Told how files grow; None: when they go to the disk is left to the kernel."""
+    space: Space | None = None
+    """Told how files grow, and refuses where the disk is full; None: nothing does."""
 
 
 class Storage:
@@ -85,15 +84,19 @@ class Storage:
         self._options = options
         self._open_files = open_files
         with told("cannot make", path), ExitStack() as guard:
+            if options.space is not None:
+                options.space.must_have_room(path)
             self._make_folders()
             self._lock = guard.enter_context(open_files.lock_file(path))
             self.is_new = not (append and path.exists())
             if self.is_new:
                 self._create()
                 guard.callback(path.unlink, missing_ok=True)
-            open_files.add(path, owner)
+            self._put_on_list(owner)
             guard.callback(self._take_off_list)
             self.file = self._open()
+            self._descriptor: int = self.file.id.get_vfd_handle()
+            self._found = os.fstat(self._descriptor)
             guard.pop_all()
 
     def _make_folders(self) -> None:
@@ -124,6 +127,13 @@ class Storage:
             # a reader of the closed file would block HDF5's lock; ours is taken
             return h5py.File(self.path, "r+", libver=FORMAT, locking=False)
 
+    def _put_on_list(self, owner: str) -> None:
+        try:
+            self._open_files.add(self.path, owner)
+        except OSError as error:  # frames are worth more than to be found by a crash
+            text = "%s is not listed, after a crash only `srx repair` helps: %s"
+            logger.warning(text, self.path, error)
+
     def _take_off_list(self) -> None:
         try:
             self._open_files.remove(self.path)
@@ -139,11 +149,18 @@ class Storage:
         return True
 
     def wrote(self) -> None:
-        """Have what was written so far go to the disk; waits for nothing."""
-        if self._options.write_behind is not None:
-            # not stat's: on NFS that waits until all is with the server
-            size_bytes = self.file.id.get_filesize()
-            self._options.write_behind.grown(self.path, size_bytes)
+        """Have what was written so far go to the disk; waits for nothing.
+
+        Raises:
+            WriteError: There is no room for more.
+        """
+        write_behind, space = self._options.write_behind, self._options.space
+        # not stat's: on NFS that waits until all is with the server
+        size_bytes = self.file.id.get_filesize()
+        if write_behind is not None:
+            write_behind.grown(self.path, size_bytes)
+        if space is not None:
+            space.grown(size_bytes)
 
     def flush(self) -> None:
         """Give all that was written to the operating system."""
@@ -183,6 +200,10 @@ class Storage:
         Args:
             objects: Those that use its datasets.
         """
+        if self._is_freed:
+            _FREED.append((self, objects))
+            self._lock.release()
+            return
         self._cut_off()
         for _ in range(CLOSE_ATTEMPTS):
             with suppress(*H5_ERRORS):
@@ -195,12 +216,27 @@ class Storage:
             _KEPT_OPEN[self.path] = (self, objects)
         self._lock.release()
 
+    @property
+    def _is_freed(self) -> bool:
+        """True where HDF5 let go of it, but not of its id: that leads to freed memory.
+
+        So it is where the last write of all fails, that of the superblock (HDF5 1.14,
+        H5F__dest).
+        """
+        if not self.file:
+            return False
+        try:
+            return not os.path.samestat(os.fstat(self._descriptor), self._found)
+        except OSError:
+            return True
+
     def _cut_off(self) -> None:
         """Let HDF5 write to nowhere what it still wants to write."""
         if self.file:
             nowhere = os.open(os.devnull, os.O_RDWR)
-            os.dup2(nowhere, self.file.id.get_vfd_handle())
+            os.dup2(nowhere, self._descriptor)
             os.close(nowhere)
+            self._found = os.fstat(self._descriptor)
 
     def discard(self) -> None:
         """Undo the making of a file that holds nothing yet; leave one that exists."""
@@ -211,53 +247,3 @@ class Storage:
             return
         with suppress(WriteError):
             self.close()
-
-
-class told:  # noqa: N801 - it reads as a verb: `with told("cannot flush", path):`
-    """Makes a WriteError with path and cause of what HDF5 and the system raise.
-
-    Args:
-        what: Could not be done.
-        path: Of the file.
-        refused: True where it is the file's fault: what is in it, not the storage.
-    """
-
-    def __init__(self, what: str, path: Path, *, refused: bool = False) -> None:
-        self._what = what
-        self._path = path
-        self._refused = refused
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if isinstance(error, H5_ERRORS):
-            is_refused = self._refused and _errno(error) is None
-            text = f"{self._what} {self._path}: {_cause(error, self._path)}"
-            raise (Refused if is_refused else WriteError)(text) from error
-
-
-def _errno(error: BaseException) -> int | None:
-    """Return the system's error number; HDF5 tells it in its text, at times."""
-    number = getattr(error, "errno", None)
-    if number is None and (found := re.search(r"errno = (\d+)", str(error))):
-        number = int(found[1])
-    return number
-
-
-def _cause(error: BaseException, path: Path) -> str:
-    number = _errno(error)
-    if number == errno.EEXIST:
-        return "the file exists and is never overwritten; choose another name"
-    if number in FULL:
-        return f"{os.strerror(number)}: free space and start the next acquisition"
-    if number in FORBIDDEN:
-        return f"{os.strerror(number)}: the service's user may not write there"
-    if re.search("is already open for (write|SWMR)", str(error)):
-        return f"its last writer did not close it; `srx repair {path}` does"
-    return " ".join(str(error).split()) or type(error).__name__

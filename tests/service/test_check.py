@@ -6,6 +6,8 @@ import pytest
 
 from srx_service import check
 from srx_service.config import DetectorConfig
+from srx_service.keys import make
+from tests.service.disks import MIB, Disk
 
 ENTRY = {
     "class": "Eiger",
@@ -83,3 +85,26 @@ def test_a_table_that_is_not_there_is_a_problem(tmp_path):
     keys = {"pipeline": "PilatusPipeline", "tot": str(tmp_path / "tot.npz")}
     (found,) = check.problems({"x": DetectorConfig.model_validate(ENTRY | keys)})
     assert found.startswith(f"x: tot: {tmp_path / 'tot.npz'} cannot be read")
+
+
+def test_keys_that_cannot_be_read_are_a_problem(tmp_path):
+    keys = {"curve_key": str(tmp_path / "no"), "curve_clients": str(tmp_path)}
+    config = DetectorConfig.model_validate(ENTRY | keys)
+    (found,) = check.problems({"x": config})
+    assert found == f"x: curve_key: {tmp_path / 'no'}: No such file or directory"
+
+
+def test_a_secret_key_that_others_can_read_is_pointed_out(tmp_path):
+    _, own = make(tmp_path, "service")
+    keys = {"curve_key": str(own), "curve_clients": str(tmp_path)}
+    keys["write_root"] = str(tmp_path)
+    assert notes(**keys) == ""
+    own.chmod(0o644)
+    assert f"curve_key {own} can be read by others" in notes(**keys)
+
+
+def test_a_write_root_without_room_is_pointed_out(tmp_path, monkeypatch):
+    disk = Disk(monkeypatch)
+    disk.free_bytes = 256 * MIB
+    assert "has less free than keep_free" in notes(write_root=str(tmp_path))
+    assert notes(write_root=str(tmp_path), keep_free=None) == ""

@@ -119,8 +119,9 @@ def full():
     raise OSError(28, "full")
 
 
-def test_what_could_not_be_repaired_is_tried_again_when_it_is_appended_to(
-    desk, filing, monkeypatch
+@pytest.mark.parametrize("name", ["a.h5", "b.h5"])
+def test_what_could_not_be_repaired_is_tried_again_with_the_next_in_its_folder(
+    desk, filing, monkeypatch, name
 ):
     begun = desk.begin()
     desk.write(begun, *images(0, 1))
@@ -131,7 +132,10 @@ def test_what_could_not_be_repaired_is_tried_again_when_it_is_appended_to(
     desk.end(begun)
     assert str(desk.file) in desk.open_files._files
     filing._repair = real
-    assert desk.series(*images(5)).state == "done"
+    elsewhere = desk.folder / "elsewhere" / "a.h5"
+    assert desk.series(*images(5), file=elsewhere).state == "done"
+    assert str(desk.file) in desk.open_files._files
+    assert desk.series(*images(5), file=desk.folder / name).state == "done"
     assert desk.open_files._files == {}
 
 

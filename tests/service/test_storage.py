@@ -1,14 +1,13 @@
-import errno
 import os
 import stat
-from pathlib import Path
 
 import h5py
 import pytest
 
+from srx_service.causes import Refused
 from srx_service.errors import WriteError
 from srx_service.openfiles import OpenFiles
-from srx_service.storage import FileOptions, Refused, Storage, told
+from srx_service.storage import FileOptions, Storage
 
 
 @pytest.fixture
@@ -182,6 +181,32 @@ def test_a_list_that_cannot_be_written_does_not_harm_the_file(
     assert "list of open files" in caplog.text
 
 
+def test_a_full_state_dir_does_not_keep_frames_from_a_disk_with_room(
+    store, open_files, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr(open_files, "_write", lambda: raise_(OSError(28, "full")))
+    store().close()
+    assert h5py.is_hdf5(tmp_path / "a.h5")
+    assert "only `srx repair` helps" in caplog.text
+
+
+def test_an_id_that_hdf5_freed_is_not_used_any_more(
+    store, open_files, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("srx_service.storage._FREED", freed := [])
+    made = store()
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, made._descriptor)  # as HDF5 closes it when its last write fails
+    os.close(nowhere)
+    assert made._is_freed
+    made.give_up()
+    assert made.file
+    assert freed
+    with open_files.lock_file(tmp_path / "a.h5"):
+        pass
+    made._found = os.fstat(made._descriptor)  # here it was not freed: close it
+
+
 def raise_(error):
     raise error
 
@@ -214,34 +239,6 @@ def test_the_disk_is_synced_as_configured(store, monkeypatch, fsync, synced):
     step = "close"
     made.close()
     assert seen == synced
-
-
-@pytest.mark.parametrize(
-    ("error", "text"),
-    [
-        (OSError(errno.ENOSPC, "x"), "No space left on device: free space"),
-        (RuntimeError("unable to extend (errno = 27, error)"), "File too large: free"),
-        (OSError(errno.EDQUOT, "x"), "free space"),
-        (PermissionError(errno.EACCES, "x"), "the service's user may not write there"),
-        (OSError(errno.EROFS, "x"), "Read-only file system"),
-        (FileExistsError(errno.EEXIST, "x"), "never overwritten"),
-        (OSError("file is already open for write"), "`srx repair /a/b.h5`"),
-        (ValueError("a\n  b"), "a b"),
-        (KeyError(), "KeyError"),
-    ],
-)
-def test_the_cause_is_told_with_what_to_do(tmp_path, error, text):
-    with (
-        pytest.raises(WriteError, match=r"cannot flush /a/b\.h5: ") as raised,
-        told("cannot flush", Path("/a/b.h5")),
-    ):
-        raise error
-    assert text in str(raised.value)
-
-
-def test_other_errors_are_not_the_storages(tmp_path):
-    with pytest.raises(AssertionError), told("cannot flush", tmp_path):
-        raise AssertionError
 
 
 def test_what_hdf5_keeps_open_is_not_opened_again(store, tmp_path, monkeypatch):

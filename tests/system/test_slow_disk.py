@@ -1,7 +1,5 @@
 """A disk slower than its source: buffers fill, the source is held, nothing is lost."""
 
-import shutil
-import subprocess
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +13,10 @@ import zmq
 
 from srx_service.messages import End, Image, Start
 from tests.conftest import pick_port
+from tests.system.shims import build
 from tests.system.sources import Sender
 from tests.system.test_line import wait_for
 
-SHIM = Path(__file__).with_name("slow_disk.c")
 MIB = 1 << 20
 SHAPE = (512, 1024)
 """A MiB of uint16."""
@@ -51,13 +49,7 @@ class Told:
 
 @pytest.fixture(scope="module")
 def shim(tmp_path_factory):
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("no C compiler here")
-    library = tmp_path_factory.mktemp("shim") / "slow_disk.so"
-    command = [compiler, "-shared", "-fPIC", "-o", library, SHIM, "-ldl"]
-    subprocess.run(command, check=True, timeout=100)
-    return library
+    return build(tmp_path_factory.mktemp("shim"), "slow_disk")
 
 
 @pytest.fixture(scope="module")
