@@ -10,7 +10,7 @@ FROM python:3.13-slim
 RUN useradd --uid 1000 --create-home srx && mkdir /state /data && chown srx /state /data
 COPY --from=build /opt/srx /opt/srx
 COPY detectors.yaml /etc/srx/detectors.yaml
-ENV PATH=/opt/srx/bin:$PATH XDG_STATE_HOME=/state
+ENV PATH=/opt/srx/bin:$PATH XDG_STATE_HOME=/state PYTHONFAULTHANDLER=1
 USER srx
 VOLUME ["/state", "/data"]
 ENTRYPOINT ["srx"]

@@ -7,6 +7,8 @@ from typing import Literal, NamedTuple
 
 import zmq
 
+from srx_service.curve import ClientKeys
+from srx_service.links import Link
 from srx_service.messages import Buffer
 
 Socket = zmq.Socket[bytes]
@@ -47,6 +49,7 @@ class Source:
         modules: How many of the endpoints are modules of one detector, in order; 1 when
             all endpoints send whole images.
         budget_bytes: What the sockets may hold of images not yet read.
+        keys: Ours and the source's, which has to speak CURVE then; None: in plain.
     """
 
     def __init__(
@@ -58,12 +61,15 @@ class Source:
         modules: int = 1,
         budget_bytes: int,
         io_threads: int = 1,
+        keys: ClientKeys | None = None,
     ) -> None:
+        self._keys = keys
         self._context = zmq.Context(io_threads)
         self._budget_bytes = budget_bytes
         self._next_bytes = MODULES_BATCH_BYTES if modules > 1 else NEXT_BATCH_BYTES
         self._wanted_mark = FIRST_MARK
         self._sockets: list[Socket] = []
+        self._links: list[Link] = []
         self._turn = 0
         """Index of the socket that is read first."""
         self._connections: dict[Socket, _Connection] = {}
@@ -95,7 +101,11 @@ class Source:
         sock.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 30)
         if kind == "sub":
             sock.setsockopt(zmq.SUBSCRIBE, b"")
-        sock.connect(endpoint)
+        if self._keys is not None:
+            sock.curve_serverkey = self._keys.server
+            sock.curve_secretkey = self._keys.secret
+            sock.curve_publickey = zmq.curve_public(self._keys.secret)
+        self._links.append(Link(sock, endpoint))
         self._sockets.append(sock)
         self._connections[sock] = _Connection(sock, module)
 
@@ -128,6 +138,11 @@ class Source:
                 continue
         except BlockingIOError:
             return
+
+    def mend(self, now_s: float) -> None:
+        """Connect anew where libzmq has given up; now by a clock that ever grows."""
+        for link in self._links:
+            link.mend(now_s)
 
     def pause(self) -> None:
         """Stop reading: what is sent piles up at the sender."""
@@ -227,6 +242,8 @@ class Source:
 
     def close(self) -> None:
         """Close all sockets; what they still hold is gone."""
+        for link in self._links:
+            link.close()
         for sock in self._sockets:
             sock.close(0)
         self._context.term()

@@ -233,12 +233,11 @@ class Writer:
 
 def _report(acquisition: Acquisition) -> None:
     counts = {k: n for k, n in acquisition.counts.as_dict().items() if n}
-    seconds = (acquisition.finished_s or 0.0) - acquisition.created_s
     logger.info(
         "acquisition %s %s after %.3f s: %s%s",
         acquisition.id,
         acquisition.state,
-        seconds,
+        acquisition.took_s,
         counts or "no image",
         f"; {acquisition.error}" if acquisition.error else "",
     )
