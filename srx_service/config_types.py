@@ -16,10 +16,13 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) *(?:([kKMGT])(i?))?B?")
+MAX_SIZE = 1 << 63
+"""In bytes: no disk, and no counter of the kernel, has more."""
 _POWER = {"k": 1, "K": 1, "M": 2, "G": 3, "T": 4}
 _MODE = re.compile(r"(?:0o|0)?([0-7]{3,4})")
 _CLASS = re.compile(r"[\w.]+:\w+")
 _HOST = re.compile(r"[\w.-]+|\[[0-9a-fA-F:.]+\]")
+_ORIGIN = re.compile(rf"https?://({_HOST.pattern})(:\d+)?")
 
 
 def parse_size(value: object) -> object:
@@ -32,8 +35,10 @@ def parse_size(value: object) -> object:
             "size", 'should be bytes or text such as "256 MiB" or "1.5 GB"'
         )
     number, prefix, binary = match.groups()
-    factor = (1024 if binary else 1000) ** _POWER.get(prefix, 0)
-    return int(float(number) * factor)
+    size = float(number) * (1024 if binary else 1000) ** _POWER.get(prefix, 0)
+    if size >= MAX_SIZE:
+        raise PydanticCustomError("size", "should be less than 8 EiB")
+    return int(size)
 
 
 def size_text(size_bytes: int) -> int | str:
@@ -82,6 +87,15 @@ def _check_host(host: str) -> str:
             "host", "should be a host name or address, without tcp:// and port"
         )
     return host
+
+
+def _check_origin(origin: str) -> str:
+    if not _ORIGIN.fullmatch(origin.lower()):
+        raise PydanticCustomError(
+            "origin",
+            'should be scheme and host of a site, as "https://daq.example.org"',
+        )
+    return origin.lower()
 
 
 def _check_dataset(path: str) -> str:
@@ -168,6 +182,13 @@ Ports = Annotated[
     BeforeValidator(_as_tuple, json_schema_input_type=Port | list[Port] | None),
 ]
 """One port, several, or none: those of the protocol."""
+
+Origins = Annotated[
+    tuple[Annotated[str, AfterValidator(_check_origin)], ...],
+    Field(strict=False),
+    BeforeValidator(_as_tuple, json_schema_input_type=str | list[str] | None),
+]
+"""Web sites, each as a browser names it in an Origin header; there is no wildcard."""
 
 DatasetPath = Annotated[str, AfterValidator(_check_dataset)]
 """Where in the HDF5 file the pixels go."""

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Literal
 
+from srx_service.curve import ServerKeys
 from srx_service.exposure import exposure_of
 from srx_service.headers import UNSENDABLE, with_metadata_as_sent
 from srx_service.messages import NO_PIXELS, End, Image, Message, Start
@@ -110,7 +111,8 @@ class Forwarder:
         """Return the messages without images, but for one; and the bytes of that."""
         kept = [m for m in messages if type(m) is not Image or m is chosen]
         if self.clients:
-            self._refused += len(messages) - len(kept)
+            unread = [m.encoding for m in messages if type(m) is Image].count(NO_PIXELS)
+            self._refused += len(messages) - len(kept) - unread
         return kept, 0 if chosen is None else size_of(chosen)
 
     def _sample(self, messages: Sequence[Message]) -> Image | None:
@@ -156,13 +158,13 @@ class Forwarder:
 
     # -- life --------------------------------------------------------------------------
 
-    def open(self) -> None:
-        """Bind.
+    def open(self, keys: ServerKeys | None = None) -> None:
+        """Bind; with keys for the clients that they name alone.
 
         Raises:
             ConfigError: The port is taken, or not ours to take.
         """
-        self._outlet = Outlet(self.endpoint)
+        self._outlet = Outlet(self.endpoint, keys)
         self.endpoint = self._outlet.endpoint
 
     def run(self) -> None:

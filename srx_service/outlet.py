@@ -9,7 +9,9 @@ from typing import Any
 import zmq
 
 from srx_service.clients import EVENTS, Clients
+from srx_service.curve import ServerKeys
 from srx_service.errors import ConfigError
+from srx_service.gate import Gate
 from srx_service.messages import Buffer
 
 HIGH_WATER_MARK = 8
@@ -21,6 +23,8 @@ for large frames, and cost small ones a third of the rate.
 """
 HANDSHAKE_MS = 5000
 """Who has not spoken by then is disconnected."""
+MAX_SAID_BYTES = 4096
+"""Of what a client says: its handshake. Whoever sends more is disconnected."""
 SMALL_BYTES = 65536
 """Below, a copy costs less than to do without."""
 LINGER_MS = 1000
@@ -32,12 +36,13 @@ class Outlet:
 
     Args:
         address: ZeroMQ's, as "tcp://*:5556"; port 0: any free one.
+        keys: Of those who may come in; None: everybody may.
 
     Raises:
         ConfigError: The port is taken, or not ours to take.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, keys: ServerKeys | None = None) -> None:
         self._peers = Clients()
         self._bell, self._button = socket.socketpair()
         self._bell.setblocking(False)
@@ -47,9 +52,17 @@ class Outlet:
         self._socket.linger = LINGER_MS
         self._socket.sndhwm = HIGH_WATER_MARK
         self._socket.handshake_ivl = HANDSHAKE_MS
+        # Nobody reads what a client sends: it would fill memory.
+        self._socket.maxmsgsize = MAX_SAID_BYTES
+        self._socket.rcvhwm = 1
         # Without it, whoever speaks no ZMTP is taken for a client of ZMTP 1.0 and gets
         # messages. With it, and no handler for it, all of ZMTP 3 are let in as before.
         self._socket.zap_domain = b"srx"
+        self._gate: Gate | None = None
+        if keys is not None:
+            self._socket.curve_server = True
+            self._socket.curve_secretkey = keys.secret
+            self._gate = Gate(self._context, keys.clients)
         # A client whose machine is gone says no good-bye. No ZMTP heartbeat: a client
         # that only reads slowly would not answer it either.
         self._socket.tcp_keepalive = 1
@@ -73,6 +86,8 @@ class Outlet:
 
     def changes(self) -> Iterator[tuple[int, int]]:
         """Learn who came and went; yield how many there were before and after each."""
+        if self._gate is not None:
+            self._gate.answer()
         while int(self._monitor.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
             had = self.clients
             self._peers.event(*_EVENT.unpack(self._monitor.recv_multipart()[0]))
@@ -101,6 +116,8 @@ class Outlet:
             (self._monitor, zmq.POLLIN),
             (self._bell, zmq.POLLIN),
         ]
+        if self._gate is not None:
+            watched.append((self._gate.socket, zmq.POLLIN))
         if for_room:
             watched.append((self._socket, zmq.POLLOUT))
         is_ready = bool(zmq.zmq_poll(watched, timeout_ms))
@@ -118,6 +135,8 @@ class Outlet:
         self._socket.disable_monitor()
         self._monitor.close()
         self._socket.close()
+        if self._gate is not None:
+            self._gate.close()
         self._context.term()
         self._bell.close()
         self._button.close()

@@ -1,6 +1,6 @@
-"""Who may call: the token, and pages of other sites."""
+"""Who may call: tokens, and pages of other sites."""
 
-import hmac
+from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -8,6 +8,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from srx_service.api.problems import problem
+from srx_service.api.refusals import Refusals
+from srx_service.api.tokens import Tokens
 
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
 ALWAYS_OPEN = frozenset({"/healthz", "/readyz"})
@@ -21,14 +23,23 @@ class AccessMiddleware:
 
     Args:
         app: The application behind it.
-        token: As in ApiSettings.
+        tokens: That are known.
         protect_reads: As in ApiSettings.
+        origins: As in ApiSettings.
     """
 
-    def __init__(self, app: ASGIApp, token: str | None, protect_reads: bool) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        tokens: Tokens,
+        protect_reads: bool,
+        origins: Collection[str],
+    ) -> None:
         self._app = app
-        self._wanted = None if token is None else token.encode()
+        self._tokens = tokens
         self._protect_reads = protect_reads
+        self._origins = origins
+        self._refusals = Refusals()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with a problem, or let the request pass."""
@@ -37,37 +48,57 @@ class AccessMiddleware:
         await (refusal or self._app)(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> Response | None:
-        is_read = scope.get("method") in READS  # a live view has no method
-        if is_read and not self._protect_reads:
+        is_view = scope["type"] == "websocket"
+        is_read = is_view or scope["method"] in READS
+        if is_read and not is_view and not self._protect_reads:
             return None
         headers = Headers(scope=scope)
-        if not is_read and _is_foreign(headers):
-            text = (
-                "a page of another site may not use this service; call it without an"
-                " Origin header, or from a page it serves itself"
-            )
-            return problem(403, "cross-site request", text)
-        is_watched = scope["type"] == "websocket" and not self._protect_reads
-        if self._wanted is None or is_watched or scope["path"] in ALWAYS_OPEN:
+        if (is_view or not is_read) and self._is_foreign(headers):
+            return self._foreign(scope)
+        if not self._tokens or scope["path"] in ALWAYS_OPEN:
             return None
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        is_same = hmac.compare_digest(given.strip().encode("latin-1"), self._wanted)
-        if is_same and scheme.lower() == "bearer":
+        granted = self._tokens.scope(headers)
+        if granted == "control" or (is_read and (granted or not self._protect_reads)):
             return None
+        return self._read_only(scope) if granted else self._unknown(scope)
+
+    def _is_foreign(self, headers: Headers) -> bool:
+        # Browsers ask no leave to open a WebSocket or to post a form to another site:
+        # without this any web page could watch the detector, or abort what it measures.
+        origin = headers.get("origin")
+        if origin is not None and origin.lower() in self._origins:
+            return False
+        site = headers.get("sec-fetch-site")
+        if site is not None:
+            return site not in {"same-origin", "none"}
+        if origin is None:
+            return False
+        return urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
+
+    def _foreign(self, scope: Scope) -> Response:
+        self._count("a page of another site", scope)
         text = (
-            f"{scope['path']} asks for the token this service was started with"
+            "a page of another site may not use this service; call it without an"
+            " Origin header, from a page it serves itself, or from one of cors_origins"
+        )
+        return problem(403, "cross-site request", text)
+
+    def _read_only(self, scope: Scope) -> Response:
+        self._count("a token for reading", scope)
+        text = (
+            f"the token sent is for reading only, and {scope['path']} changes what the"
+            " service does; send one for control"
+        )
+        return problem(403, "token for reading", text)
+
+    def _unknown(self, scope: Scope) -> Response:
+        self._count("no token, or an unknown one", scope)
+        text = (
+            f"{scope['path']} asks for a token this service was started with"
             " (SRX_API_TOKEN): send the header `Authorization: Bearer TOKEN`"
         )
         return problem(401, "Unauthorized", text, {"WWW-Authenticate": "Bearer"})
 
-
-def _is_foreign(headers: Headers) -> bool:
-    # Browsers ask no leave to open a WebSocket or to post a form to another site:
-    # without this any web page could watch the detector, or abort what it measures.
-    site = headers.get("sec-fetch-site")
-    if site is not None:
-        return site not in {"same-origin", "none"}
-    origin = headers.get("origin")
-    if origin is None:
-        return False
-    return urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
+    def _count(self, kind: str, scope: Scope) -> None:
+        client = scope.get("client")
+        self._refusals.count(kind, client[0] if client else None)

@@ -4,12 +4,14 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from starlette.middleware.cors import CORSMiddleware
 
 from srx_service.api import compat, frames, health, live, problems, v1
 from srx_service.api.access import AccessMiddleware
 from srx_service.api.limits import BodyLimitMiddleware
 from srx_service.api.line import ApiSettings, Line
 from srx_service.api.models import Problem
+from srx_service.api.rate import RateMiddleware
 from srx_service.latest import Latest
 
 VERSION = "1"
@@ -43,14 +45,31 @@ def routes(settings: ApiSettings) -> FastAPI:
     if settings.pickle_route:
         app.include_router(compat.pickle_router)
     problems.install(app)
-    app.add_middleware(BodyLimitMiddleware)
-    app.add_middleware(compat.PolledMiddleware)
-    # Added last, it is the first to see a request.
-    app.add_middleware(
-        AccessMiddleware, token=settings.token, protect_reads=settings.protect_reads
-    )
+    app.state.tokens = settings.tokens()
+    _bound(app, settings)
     app.openapi = lambda: _openapi(app)
     return app
+
+
+def _bound(app: FastAPI, settings: ApiSettings) -> None:
+    """Put before the application what refuses; added last is first to see a request."""
+    app.add_middleware(BodyLimitMiddleware, limits=settings.limits)
+    app.add_middleware(compat.PolledMiddleware)
+    app.add_middleware(
+        AccessMiddleware,
+        tokens=app.state.tokens,
+        protect_reads=settings.protect_reads,
+        origins=settings.origins,
+    )
+    if settings.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=sorted(settings.origins),
+            allow_methods=["GET", "POST", "PATCH"],
+            allow_headers=["Authorization", "Content-Type"],
+        )
+    if settings.limits.rate_hz is not None:
+        app.add_middleware(RateMiddleware, rate_hz=settings.limits.rate_hz)
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from fastapi.requests import HTTPConnection
 from msgspec import UnsetType
 
 from srx_service.acquisitions import ArmRequest
+from srx_service.api.limits import Limits
+from srx_service.api.tokens import Tokens
 from srx_service.errors import ConfigError
 from srx_service.latest import Latest
 
@@ -47,14 +49,22 @@ class Line(Protocol):
         """Return what `srx_service.metrics` turns into text."""
         ...
 
-    def acquisitions(self) -> list[dict[str, Any]]:
-        """Return those still known, newest first."""
+    def acquisitions(self, limit: int) -> list[dict[str, Any]]:
+        """Return so many of those still known, newest first."""
         ...
 
     async def acquisition(
-        self, id: str, wait_frames: int | None = None, timeout_s: float = 0.0
+        self,
+        id: str,
+        wait_frames: int | None = None,
+        timeout_s: float = 0.0,
+        *,
+        renews: bool = True,
     ) -> dict[str, Any]:
-        """Return one once it has so many rows or is over, at the latest at timeout."""
+        """Return one once it has so many rows or is over, at the latest at timeout.
+
+        Its lease is renewed unless whoever asks may only look.
+        """
         ...
 
     async def arm(self, request: ArmRequest) -> dict[str, Any]:
@@ -82,25 +92,28 @@ class Line(Protocol):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ApiSettings:
-    """Who may do what over HTTP."""
+    """Who may do what over HTTP, and how much of it."""
 
-    token: str | None = None
-    """Asked of whoever changes state, in an Authorization header; None: of nobody."""
+    token: str | None = dataclasses.field(default=None, repr=False)
+    """One or several, as Tokens reads them: asked of whoever changes state, in an
+    Authorization header; None: of nobody."""
     protect_reads: bool = False
     """True: asked of whoever reads, too, but for /healthz and /readyz."""
     pickle_route: bool = True
     """False: no GET /last_frame; who reads a pickle runs what its sender likes."""
+    origins: frozenset[str] = frozenset()
+    """Of other sites' pages that may use the service: "https://daq.example.org"."""
+    limits: Limits = dataclasses.field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         """Refuse what would look like protection and be none."""
-        if self.token is None:
-            if self.protect_reads:
-                raise ConfigError("protect_reads: needs a token, set SRX_API_TOKEN")
-        elif not self.token or not all("!" <= sign <= "~" for sign in self.token):
-            raise ConfigError(
-                "SRX_API_TOKEN: a token is one or more visible ASCII characters without"
-                " a space; unset the variable to serve without a token"
-            )
+        is_open = not self.tokens()
+        if self.protect_reads and is_open:
+            raise ConfigError("protect_reads: needs a token, set SRX_API_TOKEN")
+
+    def tokens(self) -> Tokens:
+        """Return the tokens."""
+        return Tokens(self.token)
 
 
 async def _line(connection: HTTPConnection) -> Line:
@@ -111,7 +124,13 @@ async def _latest(connection: HTTPConnection) -> Latest:
     return connection.app.state.latest
 
 
+async def _may_control(connection: HTTPConnection) -> bool:
+    return connection.app.state.tokens.may_control(connection.headers)
+
+
 TheLine = Annotated[Line, Depends(_line)]
 """The running line, as an argument of a route."""
 TheLatest = Annotated[Latest, Depends(_latest)]
 """The last frame, as an argument of a route."""
+MayControl = Annotated[bool, Depends(_may_control)]
+"""Whether the caller may change state, as an argument of a route that only reads."""

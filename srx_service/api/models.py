@@ -77,8 +77,22 @@ class Status(Model):
     """Messages that made the decoder itself fail; the log holds a traceback."""
     orphans: int = 0
     """Images that belong to no series."""
+    lost: int = 0
+    """Numbers of the stream for which no message came in time: images missing in their
+    series, and headers, ends and images before a header that never came."""
     clients: int = 0
     """Connected to the secondary port."""
+    journal: str | None = None
+    """Why the journal is not written, or that it is a new one; null: all is well."""
+    journal_waiting: int = 0
+    """Changes of states that are not in it yet."""
+    disk_free_bytes: int | None = None
+    """Where files are written; null: nobody has looked yet."""
+    disk_is_short: bool = False
+    """True while a person should look; `disk_warning` says why."""
+    disk_warning: str | None = None
+    """That frames expected do not fit, when the disk is full at this rate, that it is
+    full to `keep_free`, or that it does not answer."""
 
 
 class Counts(Model):
@@ -122,7 +136,10 @@ class Acquisition(Model):
     id: str
     origin: Literal["api", "stream"]
     """Who asked for it: a client, or a header of the stream that names a file."""
-    state: Literal["armed", "running", "finishing", "done", "failed", "aborted"]
+    state: Literal[
+        "armed", "running", "finishing", "done", "failed", "aborted", "interrupted"
+    ]
+    """Interrupted: by the end of a service that was killed; `rows` are in the file."""
     error: str | None
     """The first cause of a failure."""
     note: str | None = None

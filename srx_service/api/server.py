@@ -4,22 +4,19 @@ import asyncio
 import contextlib
 import functools
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import uvicorn
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from srx_service.api.connections import Untaken, bounded
+from srx_service.api.limits import Limits
 from srx_service.api.problems import problem
 from srx_service.errors import ConfigError
 
 BACKLOG = 128
 """Connections the kernel keeps waiting."""
-MAX_CONNECTIONS = 256
-"""Open at once, live views included; one more is answered 503."""
-MAX_HEADER_BYTES = 16 << 10
-"""Of one request's line and headers."""
 MAX_LIVE_MESSAGE_BYTES = 4 << 10
 """A live view has nothing to say."""
 KEEP_ALIVE_S = 30
@@ -28,35 +25,6 @@ SHUTDOWN_S = 2
 """Given to open requests when the server ends; a stuck viewer is cut off then."""
 CUT_OFF_S = 0.5
 """Given to what was cut off, to say so."""
-
-
-class BoundedHttp(HttpToolsProtocol):
-    """Speaks HTTP/1.1 with a client whose request line and headers have a bound.
-
-    The parser itself has none: it would keep what it is sent until memory ends.
-    """
-
-    _head_bytes = 0
-    _is_in_head = True
-
-    def data_received(self, data: bytes) -> None:
-        """Parse what came; end the connection where a head is too long."""
-        super().data_received(data)
-        if not self._is_in_head or self.transport.is_closing():
-            return
-        self._head_bytes += len(data)
-        if self._head_bytes > MAX_HEADER_BYTES:
-            self.send_400_response(f"headers of more than {MAX_HEADER_BYTES} bytes")
-
-    def on_message_begin(self) -> None:
-        """Count anew: a request begins."""
-        super().on_message_begin()
-        self._head_bytes, self._is_in_head = 0, True
-
-    def on_headers_complete(self) -> None:
-        """Leave the body to others, who bound it."""
-        self._is_in_head = False
-        super().on_headers_complete()
 
 
 class Server(uvicorn.Server):
@@ -69,13 +37,22 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, listener: socket.socket) -> None:
         super().__init__(config)
         self._listener = listener
+        self._untaken = Untaken()
         self.port: int = listener.getsockname()[1]
         """The port bound, also when 0 was asked for."""
+        self.on_beat: Callable[[], None] = lambda: None
+        """Called ten times a second, by the thread that answers requests."""
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until `should_exit` is set."""
         with self._listener:
             super().run(sockets or [self._listener])
+
+    async def on_tick(self, counter: int) -> bool:
+        """Let who watches know that this thread lives; look after slow clients."""
+        self.on_beat()
+        self._untaken.bound(self.server_state.connections)
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End within `SHUTDOWN_S`, whoever does not."""
@@ -93,7 +70,12 @@ class Server(uvicorn.Server):
 
 
 def serve(
-    app: FastAPI, host: str, port: int, *, log_level: str | int = "warning"
+    app: FastAPI,
+    host: str,
+    port: int,
+    *,
+    limits: Limits | None = None,
+    log_level: str | int = "error",
 ) -> Server:
     """Bind the socket and return the server, still to be run.
 
@@ -101,7 +83,9 @@ def serve(
         app: What to serve.
         host: An address of this machine; "0.0.0.0" for all.
         port: 0 for any free one.
-        log_level: Of uvicorn's own loggers.
+        limits: Of connections; None: the usual ones.
+        log_level: Of uvicorn's own loggers. It warns of each request that is no HTTP:
+            whoever sends many could fill the disk with its log.
 
     Raises:
         ConfigError: The address or port cannot be had.
@@ -112,7 +96,7 @@ def serve(
         port=port,
         interface="asgi3",
         loop="auto",
-        http=BoundedHttp,
+        http=bounded(limits or Limits()),
         lifespan="off",
         log_config=None,
         log_level=log_level,
@@ -120,7 +104,6 @@ def serve(
         proxy_headers=False,
         server_header=False,
         backlog=BACKLOG,
-        limit_concurrency=MAX_CONNECTIONS,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=SHUTDOWN_S,
         ws_max_size=MAX_LIVE_MESSAGE_BYTES,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from srx_service.api.frames import seen
-from srx_service.api.line import TheLatest, TheLine
+from srx_service.api.line import MayControl, TheLatest, TheLine
 from srx_service.api.models import (
     Acquisition,
     AcquisitionAndFrame,
@@ -23,10 +23,14 @@ router = APIRouter(prefix="/api/v1", tags=["acquisitions"])
 LONG_POLL_MAX_S = 60.0
 """Proxies close what is silent for longer; whoever asks for more asks again."""
 
+LISTED = 200
+"""Acquisitions in a list that nobody asked to be longer: each takes 1 kB and more."""
+
 TOTAL_MAX_S = 1.0
 """Whoever waits for rows waits no longer for what their last frame sums up to."""
 
 Frames = Annotated[int | None, Query(ge=0)]
+Limit = Annotated[int, Query(ge=1, le=1000, description="At most so many are listed.")]
 Timeout = Annotated[
     float, Query(alias="timeout", ge=0, description="Seconds; at most 60 are waited.")
 ]
@@ -39,9 +43,9 @@ async def arm(line: TheLine, body: ArmBody | None = None) -> dict[str, Any]:
 
 
 @router.get("/acquisitions", response_model=Acquisitions)
-async def acquisitions(line: TheLine) -> dict[str, Any]:
-    """List the acquisitions still known, newest first."""
-    return {"acquisitions": line.acquisitions()}
+async def acquisitions(line: TheLine, limit: Limit = LISTED) -> dict[str, Any]:
+    """List the acquisitions still known, newest first; also those before a restart."""
+    return {"acquisitions": line.acquisitions(limit)}
 
 
 @router.get(
@@ -52,6 +56,7 @@ async def acquisitions(line: TheLine) -> dict[str, Any]:
 async def acquisition(
     line: TheLine,
     latest: TheLatest,
+    renews: MayControl,
     id: str,
     wait_frames: Frames = None,
     timeout_s: Timeout = 0.0,
@@ -63,7 +68,8 @@ async def acquisition(
     `acquisition`, `row` and `total_counts`, the sum of its pixels without masked ones;
     or `error`.
     """
-    told = await line.acquisition(id, wait_frames, min(timeout_s, LONG_POLL_MAX_S))
+    waits_s = min(timeout_s, LONG_POLL_MAX_S)
+    told = await line.acquisition(id, wait_frames, waits_s, renews=renews)
     if total and wait_frames and told["rows"] >= wait_frames:
         told = told | {"last_frame": await _summed(latest)}
     return told

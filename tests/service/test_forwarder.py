@@ -250,6 +250,13 @@ def test_above_its_limit_images_are_dropped_and_headers_taken():
     assert [type(m) for m in forwarder._queue[-1][0]] == [Start, End]
 
 
+def test_an_image_without_pixels_is_not_counted_as_dropped():
+    forwarder, _ = make()
+    forwarder.put([image(encoding=NO_PIXELS), image(1)], 8, is_behind=True)
+    forwarder.put([image(2), image(encoding=NO_PIXELS)], 8, is_behind=True)
+    assert forwarder.dropped_images == 1
+
+
 def forwarded(forwarder, outlet):
     while forwarder._queue:
         forwarder._forward(*forwarder._queue.popleft())

@@ -38,8 +38,8 @@ def test_the_embedded_configuration_is_one_that_the_service_takes(compose, tmp_p
     config.write_text(compose["configs"]["detectors"]["content"])
     entry = load(config)[command_of(compose, "service")[-1]]
     published = compose["services"]["service"]["ports"]
-    assert f"{entry.api_port}:{entry.api_port}" in published
-    assert f"{entry.forward_port}:{entry.forward_port}" in published
+    own = (entry.api_port, entry.forward_port)
+    assert published == [f"127.0.0.1:{port}:{port}" for port in own]
     simulator = command_of(compose, "simulator")
     assert entry.endpoints == (f"tcp://simulator:{option(simulator, '--stream-port')}",)
 
@@ -49,6 +49,18 @@ def test_the_files_are_where_volumes_and_configs_put_them(compose):
     assert service["configs"][0]["target"] == command_of(compose, "service")[1]
     mounted = [volume.split(":")[1] for volume in service["volumes"]]
     assert mounted == ["/state", "/data"]
+
+
+def test_the_service_has_no_privileges(compose):
+    service = compose["services"]["service"]
+    assert service["cap_drop"] == ["ALL"]
+    assert "no-new-privileges:true" in service["security_opt"]
+    assert "\nUSER srx\n" in (ROOT / "Dockerfile").read_text()
+
+
+def test_nothing_is_published_to_other_machines(compose):
+    for service in compose["services"].values():
+        assert all(port.startswith("127.0.0.1:") for port in service["ports"])
 
 
 def test_the_image_has_the_command_that_compose_runs(compose):

@@ -15,9 +15,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from srx_service.api.app import create_app
-from srx_service.api.limits import MAX_BODY_BYTES
+from srx_service.api.connections import MAX_HEADER_BYTES
+from srx_service.api.limits import Limits
 from srx_service.api.line import ApiSettings
-from srx_service.api.server import MAX_HEADER_BYTES, SHUTDOWN_S, serve
+from srx_service.api.server import SHUTDOWN_S, serve
 from srx_service.errors import ConfigError
 from tests.service.api.fakes import FakeLatest, FakeLine, undecodable
 
@@ -36,7 +37,7 @@ class Running:
     def __init__(self, settings):
         self.line, self.latest = FakeLine(), FakeLatest()
         app = create_app(self.line, self.latest, settings)
-        self.server = serve(app, "127.0.0.1", 0)
+        self.server = serve(app, "127.0.0.1", 0, limits=settings.limits)
         self.thread = threading.Thread(target=self.server.run)
         self.thread.start()
         until(lambda: self.server.started)
@@ -143,7 +144,7 @@ def test_a_slow_picture_holds_up_nobody_else(service, client):
 
 
 def test_a_body_beyond_the_limit_is_told_to_whoever_sends_it(client):
-    answer = client.post("/api/v1/acquisitions", content=bytes(8 * MAX_BODY_BYTES))
+    answer = client.post("/api/v1/acquisitions", content=bytes(8 * Limits().body_bytes))
     assert answer.status_code == 413
     assert client.get("/healthz").status_code == 200
 

@@ -18,6 +18,9 @@ from srx_service.forwarder import Forwarder
 from srx_service.messages import End, Image, Start
 
 MIB = 1 << 20
+GREETING = b"\xff\0\0\0\0\0\0\0\0\x7f\x03\0NULL" + bytes(48)
+READY = b"\x04\x1a\x05READY\x0bSocket-Type\0\0\0\x04PULL"
+"""With these a client of ZMTP 3.0 makes its handshake."""
 V2_GREETING = b"\xff\0\0\0\0\0\0\0\x01\x7f\x01\x07\0\0"
 """Of a PULL socket of libzmq 3."""
 
@@ -231,6 +234,15 @@ def test_no_image_goes_to_who_is_no_client(start, connect, text):
         put_series(forwarder, 50)
         assert len(receive(client)) == 52
     assert forwarder.sent_images == 50
+
+
+@pytest.mark.parametrize("size", [MIB, 1 << 62])
+def test_who_sends_instead_of_listening_is_cut_off(start, size):
+    forwarder = start()
+    with tcp(forwarder, GREETING + READY) as peer:
+        until(lambda: forwarder.clients == 1)
+        peer.sendall(b"\x02" + size.to_bytes(8, "big"))
+        until(lambda: forwarder.clients == 0)
 
 
 def test_clients_that_come_and_go_do_no_harm(start, connect):

@@ -7,7 +7,7 @@ import threading
 
 import numpy as np
 
-from srx_service.acquisitions import COUNTS
+from srx_service.counts import COUNTS
 from srx_service.errors import ProtocolError, RequestError
 
 ACQUISITION = {
@@ -44,6 +44,7 @@ class FakeLine:
 
     def __init__(self):
         self.calls = []
+        self.renewals = []
         self.shown = {"state": "idle"}
         self.ready = True
         self.receiving = False
@@ -79,10 +80,11 @@ class FakeLine:
     def metrics(self):
         return {"messages": 3, "undecodable": {"not JSON": 2}}
 
-    def acquisitions(self):
-        return [ACQUISITION]
+    def acquisitions(self, limit):
+        return [ACQUISITION][:limit]
 
-    async def acquisition(self, id, wait_frames=None, timeout_s=0.0):
+    async def acquisition(self, id, wait_frames=None, timeout_s=0.0, *, renews=True):
+        self.renewals.append(renews)
         if id != "a1":
             raise RequestError(404, "unknown acquisition", f"no acquisition {id!r}")
         if wait_frames:

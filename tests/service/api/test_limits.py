@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 
-from srx_service.api.limits import (
-    MAX_BODY_BYTES,
-    MAX_DRAINED_BYTES,
-    BodyLimitMiddleware,
-)
+from srx_service.api.limits import MAX_DRAINED_BYTES, BodyLimitMiddleware, Limits
 
+MAX_BODY_BYTES = Limits().body_bytes
 JSON = {"content-type": "application/json"}
+
+
+LIMITS = Limits(body_bytes=4, timeout_s=0.05)
 
 
 async def in_parts(size):
@@ -33,6 +33,13 @@ def test_a_larger_body_is_refused(ask, line, content):
     assert line.calls == []
 
 
+def test_another_limit_can_be_set(asker, line):
+    ask = asker(limits=Limits(body_bytes=10))
+    answer = ask("POST", "/api/v1/acquisitions", content=b"{}".ljust(11), headers=JSON)
+    assert answer.status_code == 413
+    assert "10 bytes (api_body_limit)" in answer.json()["detail"]
+
+
 def passed(messages):
     """Return what an application behind a limit of 4 bytes read, and the answer."""
     read, sent = [], []
@@ -41,13 +48,15 @@ def passed(messages):
         read.append(await receive())
 
     async def receive():
+        if not messages:
+            await asyncio.Event().wait()  # for ever
         return messages.pop(0)
 
     async def send(message):
         sent.append(message)
 
     scope = {"type": "http", "headers": [(b"transfer-encoding", b"chunked")]}
-    asyncio.run(BodyLimitMiddleware(app, 4)(scope, receive, send))
+    asyncio.run(BodyLimitMiddleware(app, LIMITS)(scope, receive, send))
     return read, sent
 
 
@@ -69,3 +78,10 @@ def test_a_body_without_end_is_not_read_for_ever():
     _, sent = passed(messages)
     assert sent[0]["status"] == 413
     assert len(messages) == 100 - MAX_DRAINED_BYTES // 2**20 - 1
+
+
+def test_a_body_that_does_not_come_is_not_waited_for_for_ever():
+    part = {"type": "http.request", "body": b"a", "more_body": True}
+    read, sent = passed([part])
+    assert (read, sent[0]["status"]) == ([], 408)
+    assert (b"connection", b"close") in sent[0]["headers"]

@@ -2,8 +2,9 @@
 
 import msgspec
 
-from srx_service.acquisitions import COUNTS, Acquisition, ArmRequest
+from srx_service.acquisitions import Acquisition, ArmRequest
 from srx_service.api import models
+from srx_service.counts import COUNTS
 from srx_service.errors import ProtocolError
 from srx_service.status import Status
 

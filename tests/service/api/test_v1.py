@@ -45,6 +45,12 @@ def test_an_acquisition_is_told_as_the_line_tells_it(ask):
     assert ask("GET", "/api/v1/acquisitions").json() == {"acquisitions": [shown]}
 
 
+def test_a_list_has_as_many_as_are_asked_for(ask):
+    assert ask("GET", "/api/v1/acquisitions?limit=1").is_success
+    assert ask("GET", "/api/v1/acquisitions?limit=0").status_code == 422
+    assert ask("GET", "/api/v1/acquisitions?limit=1001").status_code == 422
+
+
 @pytest.fixture
 def with_rows(line, monkeypatch):
     """Two rows are durable."""
