@@ -4,6 +4,7 @@ YAML itself lets a key that is given twice win silently; here it is a problem.
 """
 
 import difflib
+import reprlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,8 @@ from pydantic_core import ErrorDetails
 
 from srx_service.errors import ConfigError
 
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 200
 Model = TypeVar("Model", bound=BaseModel)
 Keys = tuple[str, ...]
 
@@ -75,7 +78,8 @@ def read(path: Path) -> Document:
         raise ConfigError(f"{path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not UTF-8 text: {error}") from error
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError, AttributeError) as error:
+        # PyYAML's own, at `!!timestamp x`, is an AttributeError
         raise ConfigError(f"{path}: is not YAML: {error}") from error
     return document
 
@@ -147,4 +151,13 @@ def _text(details: list[ErrorDetails], keys: Keys, known: list[str]) -> str:
         detail["msg"].replace("Input should", "should") for detail in details
     )
     text = " or ".join(wanted)
-    return text if isinstance(value, BaseModel | dict) else f"{text}, not {value!r}"
+    is_told = not isinstance(value, BaseModel | dict)
+    return f"{text}, not {_told(value)}" if is_told else text
+
+
+def _told(value: object) -> str:
+    """Return a value in a few words: lists may hold one another, numbers any digits."""
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # more digits than Python turns into text
+        return "a number of thousands of digits"

@@ -22,6 +22,10 @@ IN_CACHE = 65536
 SAMPLED = 50_000
 """Pixels that are looked at to find what is black and what is white."""
 LEVELS_LISTED = 1 << 16
+MAX_COUNT = 1 << 52
+"""Beyond it floats do not tell a count from the next one."""
+MAX_FLOAT = 1e38
+"""Single precision ends a little later."""
 MASK_LEVEL = 255
 MASK_COLOUR = (38, 46, 92)
 """Dark blue, which no grey is."""
@@ -184,7 +188,19 @@ def _limits(
         found = _percentiles(pixels, valid)
         low = found[0] if low is None else low
         high = found[1] if high is None else high
-    return low, high if high > low else low + 1
+    low, high = _reachable(pixels.dtype, low, high)
+    return low, high if high > low else max(low + 1, math.nextafter(low, math.inf))
+
+
+def _reachable(dtype: np.dtype, low: float, high: float) -> tuple[float, float]:
+    """Return limits that numpy can compare with pixels of a type: it raises at others.
+
+    The picture is the same: no pixel is beyond them.
+    """
+    if dtype.kind in "ui":
+        limits = np.iinfo(dtype)
+        low, high = min(low, limits.max, MAX_COUNT), max(high, limits.min)
+    return max(-MAX_FLOAT, min(low, MAX_FLOAT)), max(-MAX_FLOAT, min(high, MAX_FLOAT))
 
 
 def _percentiles(pixels: np.ndarray, valid: np.ndarray) -> tuple[float, float]:

@@ -71,6 +71,8 @@ def renumbered(
             return None
         raw = _with_field(raw, b'"exposure_time": ' + msgspec.json.encode(exposure_s))
     place = _NUMBER.search(raw)
+    if place is None and header.msg_number is not None:  # -0, say
+        return None
     if place is None:
         return _with_field(raw, b'"msg_number": %d' % number)
     start, end = place.span(1)

@@ -167,7 +167,7 @@ def test_settings_do_not_show_the_token():
             {"nworker": 2},
             "nworker: unknown key (did you mean 'nworkers'?); allowed are: ",
         ),
-        ({"colour": 1}, "colour: unknown key; allowed are: api_host, api_port, "),
+        ({"colour": 1}, "colour: unknown key; allowed are: api_body_limit, api_"),
         ({"class": "Egier"}, "class: should be one of DectrisStream2, Detector, Eige"),
         ({"pipeline": "Sharpen"}, "pipeline: should be one of "),
         (
@@ -185,6 +185,8 @@ def test_settings_do_not_show_the_token():
         ({"data_port": "'26001'"}, "data_port: should be a valid integer, not '26001'"),
         ({"nworkers": 0}, "nworkers: should be greater than or equal to 1, not 0"),
         ({"rotate": 1}, "rotate: should be a valid boolean, not 1"),
+        ({"rotate": "0x" + "f" * 5000}, "rotate: should be a valid boolean, not a num"),
+        ({"nworkers": "[" * 90 + "]" * 90}, "nworkers: should be a valid integer, not"),
         ({"socket": "push"}, "socket: should be 'pull' or 'sub', not 'push'"),
         (
             {"frames_per_chunk": 0},
@@ -281,6 +283,18 @@ def test_one_entry_is_read_whatever_is_wrong_with_others(write):
     assert load_one(path, "eiger").decoder == "Eiger"
     with pytest.raises(ConfigError, match="class: given twice"):
         load_one(path, "other")
+
+
+@pytest.mark.parametrize(
+    ("keys", "text"),
+    [
+        ({"curve_clients": "/c"}, "curve_clients needs curve_key, a secret key of "),
+        ({"curve_source": "/s.key"}, "curve_source needs curve_key, a secret key of "),
+        ({"curve_key": "/k"}, "curve_key protects nothing without curve_clients or cu"),
+    ],
+)
+def test_keys_that_would_protect_nothing_are_refused(refusal, keys, text):
+    assert refusal(entry(**keys)).startswith(f"FILE:1: eiger: {text}")
 
 
 KEYS = sorted(DetectorConfig.model_construct().public() | ENTRY)

@@ -68,6 +68,7 @@ def test_problems_of_one_entry_can_be_told_alone(document):
         ("? [a]\n: 1", "is not YAML: "),
         ("a: 1\n---\nb: 2", "is not YAML: "),
         ("a: 2001-13-13", "is not YAML: "),
+        ("a: !!timestamp x", "is not YAML: "),
         ("[" * 5000, "is not YAML: "),
         (b"\xff\xfe\x00", "is not UTF-8 text: "),
     ],

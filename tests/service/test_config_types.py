@@ -3,9 +3,16 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 from pydantic_core import PydanticCustomError
 
-from srx_service.config_types import parse_mask, parse_mode, parse_size, size_text
+from srx_service.config_types import (
+    Origins,
+    parse_mask,
+    parse_mode,
+    parse_size,
+    size_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -28,6 +35,12 @@ def test_sizes_are_bytes_or_text_with_a_unit(text, size_bytes):
 @pytest.mark.parametrize("text", ["", "-1", "1 XB", "lots", "1 MiB 2", "0x10", "1e9"])
 def test_other_texts_are_no_sizes(text):
     with pytest.raises(PydanticCustomError, match="should be bytes or text"):
+        parse_size(text)
+
+
+@pytest.mark.parametrize("text", ["8 EiB", "9999999 TiB", "9" * 400])
+def test_sizes_that_no_disk_has_are_refused(text):
+    with pytest.raises(PydanticCustomError, match=r"should be (bytes|less than 8 EiB)"):
         parse_size(text)
 
 
@@ -67,3 +80,18 @@ def test_a_mask_is_a_span_of_rows_and_one_of_columns():
 def test_what_is_no_rectangle_is_no_mask(mask):
     with pytest.raises(PydanticCustomError, match="should be \\[\\[first row"):
         parse_mask(mask)
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://daq.example.org", "http://localhost:3000", "HTTP://[::1]:80"]
+)
+def test_an_origin_is_what_a_browser_names(origin):
+    assert TypeAdapter(Origins).validate_python([origin]) == (origin.lower(),)
+
+
+@pytest.mark.parametrize(
+    "origin", ["*", "daq.example.org", "https://a/b", "https://*.org", "null"]
+)
+def test_a_site_is_named_whole_or_not_at_all(origin):
+    with pytest.raises(ValueError, match="should be scheme and host of a site"):
+        TypeAdapter(Origins).validate_python([origin])

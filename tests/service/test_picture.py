@@ -173,3 +173,21 @@ def test_a_few_photons_are_white_though_no_sample_has_them():
     pixels = np.zeros((1000, 1000), "uint32")
     pixels[123, 457] = 7
     assert shown(pixels)[123, 457].tolist() == [255, 255, 255]
+
+
+FAR = [(1e300, None), (6e15, None), (None, -1e300), (-1e300, -1e299), (-70, -60)]
+FAR += [(1e308, -1e308), (2.0**64, None), (-1e308, 1e308), (300.5, 1e9), (7e4, 7e4)]
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "i4", "u8", "i8", "f4", "f8", "?"])
+def test_limits_that_no_pixel_reaches_are_taken(dtype):
+    pixels = np.eye(3, 4, dtype=dtype)
+    for scale in ("linear", "log", "sqrt"):
+        for low, high in FAR:
+            assert shown(pixels, scale, low, high).shape == (3, 4, 3)
+
+
+def test_below_black_all_is_black_and_above_white_all_is_white():
+    counts = np.array([[0, 5, 60_000]], "u2")
+    assert (shown(counts, low=1e18) == 0).all()
+    assert (shown(counts, low=-70, high=-60) == 255).all()

@@ -13,6 +13,7 @@ import pytest
 
 from srx_service.errors import Ignored, ProtocolError
 from srx_service.protocols import DECODERS, Decoder
+from tests.fuzz.mutations import mutated_message
 from tests.hostile import GOOD
 from tests.hostile.case import Sent
 from tests.hostile.valid import VALID
@@ -20,55 +21,6 @@ from tests.hostile.valid import VALID
 MESSAGES = 10_000
 GROWTH_BLOCKS = 2_500
 """Of memory: an object has one or more, and half of the messages are twice as many."""
-TOKENS = (b"-1", b"1e999", b"NaN", b'"', b"{}", b"[[", b"\\u0061", b"\x00", b"\xff" * 8)
-LENGTHS = (
-    b"\x1b" + b"\xff" * 8,
-    b"\x9f",
-    b"\xbf",
-    b"\xd8\x28",
-    b"\x5b\x7f" + b"\xff" * 7,
-)
-"""Of CBOR: huge integers, items without end, a tag that nothing follows."""
-
-
-def damaged(rng: random.Random, sent: Sent) -> Sent:
-    """Return a message with one to three things wrong with it."""
-    module, parts = sent
-    found = list(parts)
-    for _ in range(rng.randint(1, 3)):
-        if not found:
-            break
-        index = rng.randrange(len(found))
-        match rng.randrange(8):
-            case 0:
-                del found[index]
-            case 1:
-                found.insert(index, found[index])
-            case 2:
-                module = rng.randrange(4)
-            case 3:
-                rng.shuffle(found)
-            case _:
-                found[index] = _damaged_part(rng, found[index])
-    return module, found
-
-
-def _damaged_part(rng: random.Random, part: bytes) -> bytes:
-    at = rng.randrange(len(part) + 1)
-    match rng.randrange(5):
-        case 0:
-            return part[:at]
-        case 1:
-            flipped = bytes([rng.randrange(256)])
-            return part[:at] + flipped + part[at + 1 :]
-        case 2:
-            token = rng.choice(TOKENS + LENGTHS)
-            return part[:at] + token + part[at + rng.randrange(len(token)) :]
-        case 3:
-            return part[:at] + rng.randbytes(rng.randrange(12)) + part[at:]
-        case _:
-            begin = rng.randrange(len(part) + 1)
-            return part[:at] + part[begin : begin + 40] + part[at:]
 
 
 def fed(decoder: Decoder, sent: Sent) -> list:
@@ -89,7 +41,7 @@ def feed_damaged(protocol: str, decoder: Decoder, count: int) -> Iterator[int]:
     """Feed damaged messages, and yield after each."""
     rng = random.Random(protocol)
     for k in range(count):
-        broken = damaged(rng, rng.choice(VALID[protocol]))
+        broken = mutated_message(rng, rng.choice(VALID[protocol]))
         with contextlib.suppress(ProtocolError, Ignored):
             fed(decoder, broken)
         yield k

@@ -173,6 +173,13 @@ def test_the_number_is_not_mistaken_for_another(trap):
     assert fields == {**json.loads(raw), "msg_number": 123}
 
 
+def test_a_number_that_is_written_oddly_is_not_sent_twice():
+    raw = stins.PLAIN.replace(b'"msg_number":26', b'"msg_number":-0')
+    sent = bytes(encode(decoded(raw, PIXELS), 123)[0])
+    assert sent.count(b"msg_number") == 1
+    assert json.loads(sent) == {**json.loads(raw), "msg_number": 123}
+
+
 def test_an_image_without_number_gets_one():
     parts = image(msg_number=None)
     sent = json.loads(encode(decoded(*parts), 0)[0])
