@@ -2,12 +2,28 @@
 
 import logging
 import os
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
+from srx_service import curve
+from srx_service.acquisitions import Acquisitions
+from srx_service.api.limits import Limits as ApiLimits
+from srx_service.api.line import ApiSettings
 from srx_service.config import DetectorConfig
+from srx_service.forwarder import Forwarder
 from srx_service.h5file import FileOptions
+from srx_service.messages import Image, Start
 from srx_service.ordering import CounterOrdering, Limits, Ordering, SeriesOrdering
+from srx_service.orders import Batch
+from srx_service.recovery import LastLife
+from srx_service.rescue import Rescue
+from srx_service.routing import Router
 from srx_service.source import Source
+from srx_service.space import Space
+from srx_service.steps import transforms
+from srx_service.transforms.rotate import rotate
+from srx_service.workers import Workers
 from srx_service.writebehind import WriteBehind
 
 logger = logging.getLogger(__name__)
@@ -39,6 +55,7 @@ def source(config: DetectorConfig) -> Source:
         modules=modules,
         budget_bytes=int(config.buffer_limit * SOCKETS_SHARE),
         io_threads=io_threads(connections * len(config.endpoints)),
+        keys=curve.client_keys(config.curve_key, config.curve_source),
     )
 
 
@@ -49,6 +66,42 @@ def io_threads(connections: int) -> int:
     has the fewest.
     """
     return max(1, min(connections, len(os.sched_getaffinity(0))))
+
+
+def forwarder(config: DetectorConfig) -> Forwarder:
+    """Return the secondary port, open.
+
+    Raises:
+        ConfigError: It is taken, or its keys cannot be read.
+    """
+    made = Forwarder(
+        address=f"tcp://{config.data_host}:{config.forward_port}",
+        limit_bytes=config.forward_limit,
+        on_slow_client=config.on_slow_client,
+    )
+    made.open(curve.server_keys(config.curve_key, config.curve_clients))
+    return made
+
+
+def api_settings(config: DetectorConfig, token: str | None) -> ApiSettings:
+    """Return who may do what over HTTP.
+
+    Raises:
+        ConfigError: It would look like protection and be none.
+    """
+    return ApiSettings(
+        token=token,
+        protect_reads=config.protect_reads,
+        pickle_route=config.pickle_route,
+        origins=frozenset(config.cors_origins),
+        limits=ApiLimits(
+            body_bytes=config.api_body_limit,
+            connections=config.api_connections,
+            connections_per_client=config.api_connections_per_client,
+            rate_hz=config.api_rate,
+            timeout_s=config.api_timeout,
+        ),
+    )
 
 
 def ordering(config: DetectorConfig, connections: int) -> Ordering:
@@ -69,8 +122,45 @@ def ordering(config: DetectorConfig, connections: int) -> Ordering:
     return kind(limits, connections=connections)
 
 
+def rescue(config: DetectorConfig, last_life: LastLife) -> Rescue | None:
+    """Return what looks for the rest of a series that a crash interrupted."""
+    entry = last_life.interrupted
+    if entry is None or entry.told["file"] is None or not config.rescue:
+        return None
+    file, order = Path(entry.told["file"]), config.decoder_class.order
+    return Rescue(file, entry.told["id"], order)
+
+
+def router(config: DetectorConfig, acquisitions: Acquisitions) -> Router:
+    """Return what keeps the books of a line."""
+    return Router(
+        acquisitions,
+        dataset=config.dataset,
+        missing=config.missing_rule,
+        leaves_out=config.leaves_out,
+        write_root=config.write_root,
+        idle_timeout_s=config.idle_timeout,
+    )
+
+
+def workers(config: DetectorConfig, hand_on: Callable[[Batch], None]) -> Workers:
+    """Return what transforms images, on their way to where the line forks."""
+    steps = transforms(config)
+
+    def needs(start: Start | None) -> bool:
+        return bool(steps) or (start is not None and start.rotate != 0)
+
+    def apply(image: Image, start: Start | None) -> Image:
+        for step in steps:
+            image = step.apply(image, start)
+        return rotate(image, start.rotate) if start is not None else image
+
+    count = config.transform_workers or config.connections
+    return Workers(count, needs=needs, apply=apply, hand_on=hand_on)
+
+
 def file_options(
-    config: DetectorConfig, own: str, write_behind: WriteBehind
+    config: DetectorConfig, own: str, write_behind: WriteBehind, space: Space
 ) -> FileOptions:
     """Return how files are made; our own version is told in them."""
     return FileOptions(
@@ -81,6 +171,8 @@ def file_options(
         fsync=config.fsync,
         version=own,
         write_behind=write_behind,
+        checksum=config.checksum,
+        space=space,
     )
 
 

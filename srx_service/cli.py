@@ -8,6 +8,7 @@ import argparse
 import importlib
 import logging
 import os
+import resource
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -48,6 +49,12 @@ DELEGATES = {
     ),
     "repair": Delegate(
         "srx_service.repair", "main", "make files readable that a crash left open"
+    ),
+    "verify": Delegate(
+        "srx_service.verify", "main", "tell whether files are as they were written"
+    ),
+    "keys": Delegate(
+        "srx_service.keys", "main", "make CURVE keys for clients of the secondary port"
     ),
     "demo": Delegate(
         "srx_ophyd.demo", "main", "simulator, service, Bluesky and Tiled, end to end"
@@ -127,6 +134,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     from srx_service import config, service
 
     entry = config.load_one(arguments.config, arguments.name)
+    _allow_open_files()
     return service.main(entry, arguments.name, _settings(entry))
 
 
@@ -178,9 +186,38 @@ def _settings(entry: "DetectorConfig") -> "Settings":
 
     return Settings(
         state_dir=entry.state_dir or _state_home() / "srx",
-        api_token=os.environ.get("SRX_API_TOKEN") or None,
+        api_token=_api_token(),
         log_level=_log_level(["run"]),
+        notify_socket=os.environ.get("NOTIFY_SOCKET") or None,
+        watchdog_s=_watchdog_s(),
     )
+
+
+def _allow_open_files() -> None:
+    # Whoever connects takes a file descriptor. With the 1024 that are usual, a port
+    # scan of the secondary port would leave none to open the next file with.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _api_token() -> str | None:
+    token, file = (os.environ.get(f"SRX_API_TOKEN{end}") for end in ("", "_FILE"))
+    if token and file:
+        raise ConfigError("SRX_API_TOKEN and SRX_API_TOKEN_FILE are set: unset one")
+    if not file:
+        return token or None
+    try:
+        return Path(file).read_text(encoding="ascii", errors="replace")
+    except OSError as error:
+        raise ConfigError(f"SRX_API_TOKEN_FILE: {file}: {error.strerror}") from error
+
+
+def _watchdog_s() -> float | None:
+    # sd_watchdog_enabled(3): children inherit it, and are not meant
+    if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return None
+    microseconds = os.environ.get("WATCHDOG_USEC", "")
+    return int(microseconds) / 1e6 if microseconds.isdecimal() else None
 
 
 def _state_home() -> Path:

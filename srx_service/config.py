@@ -90,6 +90,18 @@ class DetectorConfig(Keys):
             raise PydanticCustomError("ports", "{text}", {"text": "; ".join(problems)})
         return self
 
+    @model_validator(mode="after")
+    def _check_curve(self) -> Self:
+        wanting = [
+            name for name in ("curve_clients", "curve_source") if getattr(self, name)
+        ]
+        if bool(wanting) == (self.curve_key is not None):
+            return self
+        text = "curve_key protects nothing without curve_clients or curve_source"
+        if wanting:
+            text = f"{wanting[0]} needs curve_key, a secret key of `srx keys`"
+        raise PydanticCustomError("curve", "{text}", {"text": text})
+
 
 def _plug_in(key: str, name: str, table: Mapping[str, _T | str]) -> _T:
     found = table.get(name, name)
@@ -109,9 +121,13 @@ class Settings:
     state_dir: Path
     """Where the list of open files is kept."""
     api_token: str | None = field(default=None, repr=False)
-    """Bearer token that requests must carry; None: none is asked for."""
+    """Bearer tokens, of which requests must carry one; None: none is asked for."""
     log_level: str = "INFO"
     """One of logging's names."""
+    notify_socket: str | None = None
+    """Where systemd wants to be told; None: it did not start this service."""
+    watchdog_s: float | None = None
+    """After so long a silence systemd ends the service; None: it does not watch."""
 
 
 def load(path: Path) -> dict[str, DetectorConfig]:

@@ -24,6 +24,7 @@ from srx_service.config_types import (
     ListenPort,
     Mask,
     Mode,
+    Origins,
     Ports,
     Size,
     check_class,
@@ -69,6 +70,10 @@ class Keys(BaseModel):
     connections: int = Field(default=1, ge=1, le=64, alias="nworkers")
     """Parallel ZeroMQ connections to each endpoint, a thread for each up to the cores;
     8 for an Eiger2 at full rate. 1 with `socket: sub`, or for each of many modules."""
+
+    curve_source: AbsolutePath | None = None
+    """File with the public key of the source, which must speak CURVE then, to nobody
+    but us; needs `curve_key`. null: it is believed as it is, like all detectors."""
 
     # -- what is done to the images
     pipeline: Annotated[str, AfterValidator(_check_transform)] | None = None
@@ -121,12 +126,19 @@ class Keys(BaseModel):
     flush_interval: PositiveFloat = 0.5
     """In seconds: what is written becomes visible to readers, and survives a kill of
     the service, after at most so long."""
+    checksum: bool = False
+    """Write a checksum of each chunk beside the images, on or off: `srx verify` finds
+    out by it whether a byte of them has changed since."""
     fsync: Literal["never", "close", "flush"] = "close"
     """When the disk itself has to confirm: "never", once when a file is "close"d, or at
     every "flush". Only a loss of power makes a difference."""
     write_behind: Size | None = 16 * MIB
     """In bytes: the disk is told to write as soon as so much waits for it in memory,
     "64 MiB"; null: when the kernel thinks so, after up to 30 s and then all at once."""
+    keep_free: Size | None = 256 * MIB
+    """In bytes: so much of the disk stays free, "10 GiB": an acquisition for which
+    there is no room is refused, and writing stops before the disk is full, while live
+    view and forwarding go on; null: the disk may get full."""
     write_root: AbsolutePath | None = None
     """Directory under which files may be written, absolute: "/data/visitors". null: the
     stream's file names are taken as they are, and the HTTP API cannot name a file."""
@@ -135,13 +147,26 @@ class Keys(BaseModel):
     dir_mode: Mode = 0o755
     """Permissions of new directories: "0o2770"."""
     state_dir: AbsolutePath | None = None
-    """Directory of the list of open files, from which files are repaired after a crash;
-    null: `$XDG_STATE_HOME/srx`, or ~/.local/state/srx."""
+    """Directory, on a local disk, of the journal and the list of open files, by which
+    files are repaired and acquisitions known after a crash; null:
+    `$XDG_STATE_HOME/srx`, or ~/.local/state/srx."""
+    rescue: bool = False
+    """Write what still comes of a series after a crash: of "/data/a.h5" to
+    "/data/a_rescued_1.h5". false: it is shown and counted as orphans."""
 
     # -- live processing
     forward_port: ListenPort = Field(alias="data_port")
     """TCP port of the secondary port, where live processing gets every image (PUSH);
     0: any free one."""
+    data_host: str = "0.0.0.0"
+    """Address or interface that the secondary port listens on; "127.0.0.1": this
+    machine only."""
+    curve_key: AbsolutePath | None = None
+    """File with the service's own secret key, made by `srx keys`:
+    "/etc/srx/keys/service.key_secret"."""
+    curve_clients: AbsolutePath | None = None
+    """Directory of public keys (*.key): nobody else may connect to the secondary port,
+    and what it sends is encrypted; needs `curve_key`. null: everybody may, in plain."""
     on_slow_client: Literal["drop", "wait"] = "drop"
     """When a client of the secondary port is too slow, or the file is behind: "drop"
     images for it, or "wait", which holds up writing and finally the detector."""
@@ -155,6 +180,25 @@ class Keys(BaseModel):
     """TCP port of the HTTP interface; 0: any free one."""
     protect_reads: bool = False
     """With an API token set: ask for it on requests that only read, too."""
+    cors_origins: Origins = ()
+    """Other web sites whose pages may use the HTTP interface, as a browser names them:
+    "https://daq.example.org"; []: none."""
+    pickle_route: bool = True
+    """Offer the predecessor's GET /last_frame, a pickle: who reads one runs whatever
+    its sender likes."""
+    api_connections: PositiveInt = 256
+    """HTTP connections open at once, live views included; one more is answered 503."""
+    api_connections_per_client: PositiveInt = 64
+    """Of these, from one address, so that nobody takes them all; as many as
+    `api_connections` where all come through one proxy."""
+    api_rate: PositiveFloat | None = 500.0
+    """HTTP requests a second from one address: who asks more often waits; null: no
+    limit."""
+    api_body_limit: Size = 1 * MIB
+    """In bytes: the largest body of an HTTP request."""
+    api_timeout: PositiveFloat = 10.0
+    """In seconds: the head of an HTTP request has to come within so long, then its
+    body; and who takes nothing of an answer for so long is cut off."""
 
     # -- bounds
     buffer_limit: Size = 1024 * MIB

@@ -7,31 +7,34 @@ source → decoder → ordering → router → workers ─┬─▶ writer ─�
 
 import gc
 import logging
+import os
 import signal
 import threading
+import time
+from queue import SimpleQueue
 from types import FrameType
 from typing import Any
 
 from srx_service import building, repair
 from srx_service.acquisitions import Acquisitions
+from srx_service.admission import Admission
 from srx_service.api.app import create_app
-from srx_service.api.line import ApiSettings
 from srx_service.api.server import Server, serve
 from srx_service.config import DetectorConfig, Settings
-from srx_service.control import Control, Notice
-from srx_service.forwarder import Forwarder
+from srx_service.control import Control
+from srx_service.ending import Ending
+from srx_service.journal import Journal
 from srx_service.latest import Latest
-from srx_service.messages import Image, Start
 from srx_service.openfiles import OpenFiles
 from srx_service.orders import Batch, Rows
 from srx_service.reception import RESUME_AT, Reception
-from srx_service.routing import Router
+from srx_service.recovery import arm_again, recover
+from srx_service.space import Space
 from srx_service.status import Status
-from srx_service.steps import transforms
+from srx_service.systemd import Systemd
 from srx_service.threads import Threads
-from srx_service.transforms.rotate import rotate
 from srx_service.turns import Turns
-from srx_service.workers import Workers
+from srx_service.waiting import Notice
 from srx_service.writebehind import WriteBehind
 from srx_service.writer import Writer
 
@@ -40,6 +43,8 @@ logger = logging.getLogger(__name__)
 FILE_FIRST_AT = 1 / 8
 """Of what the queues may hold: with more waiting to be written, forwarding, which takes
 cores and memory from the file, is for a few images only."""
+STALLED_S = 10.0
+"""A receive thread that has not looked at its clock for so long does not live."""
 GC_THRESHOLD = 50_000
 """Objects made, beyond those freed, between two searches for cycles."""
 
@@ -47,42 +52,49 @@ GC_THRESHOLD = 50_000
 class Service:
     """One detector's line.
 
+    Args:
+        config: The detector's entry.
+        name: Of that entry.
+        settings: What comes from the environment.
+        told: Brings why to stop, maybe before there is a service to be stopped.
+
     Raises:
         ConfigError: A port is taken, or a directory cannot be used.
     """
 
-    def __init__(self, config: DetectorConfig, name: str, settings: Settings) -> None:
+    def __init__(
+        self,
+        config: DetectorConfig,
+        name: str,
+        settings: Settings,
+        told: SimpleQueue[str] | None = None,
+    ) -> None:
         self._config = config
         self._name = name
         self._version = building.own_version()
-        self._stopping = threading.Event()
+        # not an event: one signal may come while another is taken note of
+        self._told: SimpleQueue[str] = SimpleQueue() if told is None else told
         self._threads = Threads(self.stop)
-        self.acquisitions = Acquisitions()
+        self._systemd = Systemd(settings.notify_socket, settings.watchdog_s)
         self.status = Status()
         self.latest = Latest()
         self._notice = Notice()
         self._turns = Turns()
         self._open_files = OpenFiles(settings.state_dir, name)
-        repair.repair_left_over(self._open_files)
+        self._journal = Journal(settings.state_dir, name)
+        last_life = recover(self._journal, self._open_files, config.dataset)
+        self.acquisitions = Acquisitions(
+            past=last_life.past, on_state=self._journal.note
+        )
         self._queue_limit = int(config.buffer_limit * (1 - building.SOCKETS_SHARE))
-        self._forwarder = Forwarder(
-            address=f"tcp://*:{config.forward_port}",
-            limit_bytes=config.forward_limit,
-            on_slow_client=config.on_slow_client,
-        )
-        self._forwarder.open()
+        self._forwarder = building.forwarder(config)
         self._write_behind = WriteBehind(config.write_behind)
+        self._space = Space(config.keep_free, config.write_root)
         self._writer = self._make_writer()
-        self._workers = self._make_workers()
+        self._workers = building.workers(config, self._hand_on)
         self._source = building.source(config)
-        self._router = Router(
-            self.acquisitions,
-            dataset=config.dataset,
-            missing=config.missing_rule,
-            leaves_out=config.leaves_out,
-            write_root=config.write_root,
-            idle_timeout_s=config.idle_timeout,
-        )
+        self._router = building.router(config, self.acquisitions)
+        arm_again(last_life, self._router)
         self._reception = Reception(
             self._source,
             config.decoder_class(),
@@ -93,6 +105,16 @@ class Service:
             is_full=self._is_full,
             turns=self._turns,
             drain_timeout_s=config.drain_timeout,
+            rescue=building.rescue(config, last_life),
+        )
+        self._ending = Ending(
+            self._threads,
+            self._reception,
+            self._router,
+            self._workers,
+            self._writer,
+            self._hand_on,
+            config.shutdown_timeout,
         )
         self._server = self._make_server(settings)
 
@@ -101,7 +123,9 @@ class Service:
     def _make_writer(self) -> Writer:
         config = self._config
         return Writer(
-            building.file_options(config, self._version, self._write_behind),
+            building.file_options(
+                config, self._version, self._write_behind, self._space
+            ),
             self._open_files,
             flush_interval_s=config.flush_interval,
             notify=self._notice.notify,
@@ -112,25 +136,6 @@ class Service:
 
     def _note_error(self, text: str) -> None:
         self.acquisitions.error = text
-
-    def _make_workers(self) -> Workers:
-        config = self._config
-        steps = transforms(config)
-
-        def needs(start: Start | None) -> bool:
-            return bool(steps) or (start is not None and start.rotate != 0)
-
-        def apply(image: Image, start: Start | None) -> Image:
-            for step in steps:
-                image = step.apply(image, start)
-            return rotate(image, start.rotate) if start is not None else image
-
-        return Workers(
-            config.transform_workers or config.connections,
-            needs=needs,
-            apply=apply,
-            hand_on=self._hand_on,
-        )
 
     def _make_server(self, settings: Settings) -> Server:
         config = self._config
@@ -143,12 +148,14 @@ class Service:
             configuration={"name": self._name} | config.public(),
             gauges=self._gauges,
             is_ready=self._is_ready,
+            admission=Admission(self._space, config.write_root),
         )
-        access = ApiSettings(
-            token=settings.api_token, protect_reads=config.protect_reads
-        )
+        access = building.api_settings(config, settings.api_token)
         app = create_app(control, self.latest, access)
-        return serve(app, config.api_host, config.api_port)
+        host, port = config.api_host, config.api_port
+        server = serve(app, host, port, limits=access.limits)
+        server.on_beat = self._beat
+        return server
 
     # -- the line ---------------------------------------------------------------------
 
@@ -175,7 +182,13 @@ class Service:
         return None
 
     def _is_ready(self) -> bool:
-        return self._threads.are_well
+        ticked_s = time.monotonic() - self._reception.ticked_s
+        return self._threads.are_well and ticked_s < STALLED_S
+
+    def _beat(self) -> None:
+        """Called while HTTP answers."""
+        if self._is_ready():
+            self._systemd.well()
 
     def _gauges(self) -> dict[str, Any]:
         return {
@@ -187,6 +200,8 @@ class Service:
             "forward_queued_bytes": self._forwarder.queued_bytes,
             "buffer_limit": self._config.buffer_limit,
             "high_water_mark": self._source.high_water_mark,
+            **self._space.shown(),
+            **self._journal.shown(),
         }
 
     # -- life -------------------------------------------------------------------------
@@ -198,12 +213,17 @@ class Service:
 
     def run(self) -> int:
         """Run until told to stop; return the exit code."""
-        start = self._threads.start
-        receive = start("receive", self._reception.run)
-        workers = start("transformed", self._workers.run)
-        writer = start("write", self._writer.run)
-        start("write behind", self._write_behind.run)
-        forwarder = start("forward", self._forwarder.run)
+        bodies = {
+            "receive": self._reception.run,
+            "transformed": self._workers.run,
+            "write": self._writer.run,
+            "write behind": self._write_behind.run,
+            "space": self._space.run,
+            "forward": self._forwarder.run,
+            "journal": self._journal.run,
+        }
+        for name, body in bodies.items():
+            self._threads.start(name, body)
         logger.info(
             "%s: receiving from %s, HTTP on port %d, live processing on %s",
             self._name,
@@ -211,61 +231,44 @@ class Service:
             self.api_port,
             self._forwarder.endpoint,
         )
-        line = (receive, workers, writer, forwarder)
-        stopper = threading.Thread(target=self._end, args=line, name="stop")
+        stopper = threading.Thread(target=self._end, name="stop")
         stopper.start()
-        try:
-            self._server.run()
-        finally:
-            self.stop()
-            stopper.join()
-        if self._threads.failure is not None:
-            logger.critical("the service ends: %r", self._threads.failure)
-            return 1
-        return 0
+        self._threads.watch("http", self._server.run)
+        stopper.join()
+        failure = self._threads.failure
+        if failure is not None:
+            logger.critical("the service ends: %r", failure)
+        return 0 if failure is None and not self.is_stuck else 1
 
-    def stop(self, *_: object) -> None:
-        """Let `run` return; may be called from a signal handler."""
-        self._stopping.set()
+    @property
+    def is_stuck(self) -> bool:
+        """True once `run` has returned while the writer still writes."""
+        return self._ending.is_stuck
 
-    def _end(self, *line: threading.Thread) -> None:
+    def stop(self, why: str = "told to") -> None:
+        """Let `run` return; any thread may call it, and as often as it likes."""
+        self._told.put(why)
+
+    def _end(self) -> None:
         """Once told to stop, end the line first: who polls learns how it ended."""
-        self._stopping.wait()
-        try:
-            self._stop(*line)
-        finally:
-            self._server.should_exit = True
-
-    def _stop(self, *threads: threading.Thread) -> None:
-        """Stop reading, write what is queued, close; the stages in the line's order."""
-        receive, workers, writer, forwarder = threads
-        timeout_s = self._config.shutdown_timeout
-        self._reception.stop()
-        receive.join(timeout_s)
-        self._close_current()
-        self._workers.stop()
-        workers.join(timeout_s)
-        self._writer.stop()
-        writer.join(timeout_s)
-        if writer.is_alive():
-            logger.error("not all was written within %s s", timeout_s)
-        self._write_behind.stop()
-        self._forwarder.stop()
-        forwarder.join(2.0)
-        self._open_files.close()
-
-    def _close_current(self) -> None:
-        """Finish the open acquisition; the receive thread is over, so this one may."""
-        self._reception.release()
-        acquisition = self._router.current
-        if acquisition is None:
-            return
-        acquisition.fail("the service was stopped")
-        self._router.finish(acquisition, "aborted")
-        start = self._router.start
-        self._workers.submit(
-            Batch([], self._router.take_orders(), start, None, start, 0)
+        why = self._told.get()
+        logger.info("%s: stopping", why)
+        self._threads.may_end()
+        self._systemd.ending(why)
+        # the file is closed, whatever else cannot be ended
+        self._threads.take_steps(
+            self._ending.reading,
+            self._ending.acquisition,
+            self._ending.transforming,
+            self._ending.writing,
+            self._write_behind.stop,
+            self._space.stop,
+            self._forwarder.stop,
+            self._journal.stop,
+            self._threads.join,
+            self._open_files.close,
         )
+        self._server.should_exit = True
 
 
 def main(config: DetectorConfig, name: str, settings: Settings) -> int:
@@ -274,17 +277,23 @@ def main(config: DetectorConfig, name: str, settings: Settings) -> int:
     Raises:
         ConfigError: It cannot start as configured.
     """
-    service = Service(config, name, settings)
+    told: SimpleQueue[str] = SimpleQueue()
+
+    def on_signal(number: int, _: FrameType | None) -> None:
+        told.put(signal.Signals(number).name)
+
+    # before anything is opened, or repaired: that is not to be broken off half-way
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    service = Service(config, name, settings, told)
     # what was made so far stays, and what a batch makes holds no cycles: looking for
     # them at every 700th object cost a tenth of the receive thread
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
-
-    def on_signal(number: int, _: FrameType | None) -> None:
-        logger.info("%s: stopping", signal.Signals(number).name)
-        service.stop()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)
-    return service.run()
+    code = service.run()
+    if service.is_stuck:
+        # HDF5 would tidy up at the exit while a thread of it still writes
+        logging.shutdown()
+        os._exit(code)
+    return code

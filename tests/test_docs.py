@@ -32,6 +32,7 @@ RUN_ELSEWHERE = {
     "docs/how-to/use-in-ipython.md": "tests/system/test_ipython.py",
     "docs/how-to/use-with-ophyd-async.md": "tests/system/test_async_device.py",
     "docs/how-to/choose-file-names.md": "tests/system/test_file_names.py",
+    "docs/how-to/restrict-access.md": "tests/system/test_curve.py",
     "docs/reference/simplon.md": "tests/system/test_simplon.py",
 }
 """Documents whose Python and HTTP another module runs, against what they need."""

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +20,7 @@ SRX = "import sys; from srx_service.cli import main; sys.exit(main())"
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch):
-    for name in ("LOG_LEVEL", "SRX_API_TOKEN", "XDG_STATE_HOME"):
+    for name in ("LOG_LEVEL", "SRX_API_TOKEN", "SRX_API_TOKEN_FILE", "XDG_STATE_HOME"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -56,6 +58,59 @@ def test_run_takes_its_settings_from_the_environment(served, monkeypatch, tmp_pa
     [(_, _, settings)] = served
     assert settings.state_dir == tmp_path / "srx"
     assert (settings.api_token, settings.log_level) == ("secret", "DEBUG")
+
+
+@pytest.mark.parametrize(
+    ("given", "watchdog_s"),
+    [
+        ({}, None),
+        ({"WATCHDOG_USEC": "30000000"}, 30.0),
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": str(os.getpid())}, 30.0),
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+    ],
+)
+def test_what_systemd_wants_is_taken_from_it(served, monkeypatch, given, watchdog_s):
+    for name, value in {"NOTIFY_SOCKET": "/run/notify", **given}.items():
+        monkeypatch.setenv(name, value)
+    cli.main(["run", CONFIG, "dummy"])
+    [(_, _, settings)] = served
+    assert (settings.notify_socket, settings.watchdog_s) == ("/run/notify", watchdog_s)
+
+
+def test_as_many_files_may_be_open_as_the_system_allows(served):
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before[1] - 1, before[1]))
+    try:
+        cli.main(["run", CONFIG, "dummy"])
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert soft == hard
+
+
+def test_tokens_may_be_in_a_file(served, monkeypatch, tmp_path):
+    path = tmp_path / "tokens"
+    path.write_text("secret\nread:other\n")
+    monkeypatch.setenv("SRX_API_TOKEN_FILE", str(path))
+    cli.main(["run", CONFIG, "dummy"])
+    assert served[0][2].api_token.split() == ["secret", "read:other"]
+
+
+def test_a_file_of_tokens_that_is_not_there_is_refused(served, monkeypatch, capsys):
+    monkeypatch.setenv("SRX_API_TOKEN_FILE", "/no/where")
+    assert cli.main(["run", CONFIG, "dummy"]) == 2
+    assert "SRX_API_TOKEN_FILE: /no/where: No such file" in capsys.readouterr().err
+    assert served == []
+
+
+def test_tokens_come_from_one_place(served, monkeypatch, capsys):
+    monkeypatch.setenv("SRX_API_TOKEN", "secret")
+    monkeypatch.setenv("SRX_API_TOKEN_FILE", "/no/where")
+    assert cli.main(["run", CONFIG, "dummy"]) == 2
+    told = capsys.readouterr().err
+    assert "unset one" in told
+    assert "secret" not in told
 
 
 @pytest.mark.parametrize(
