@@ -2,8 +2,6 @@
 
 import json
 
-import pytest
-
 from benchmarks import records, soak
 from benchmarks.soaking import plot
 
@@ -13,40 +11,26 @@ MINUTES = 0.5
 SEED = 1
 
 
-@pytest.fixture(scope="module")
-def found(tmp_path_factory):
-    return soak.soak(tmp_path_factory.mktemp("soak"), MINUTES, SEED, print)
-
-
-def test_every_frame_is_in_its_row_or_counted(found):
-    assert found.differences == []
-    assert value(found, "frames lost without being reported") == 0
-
-
-def value(found, name):
-    (figure,) = [figure for figure in found.measured.figures if figure.name == name]
-    return figure.value
-
-
-def test_series_were_sent_under_faults_with_clients_around(found):
+def test_half_a_minute(tmp_path, subtests):
+    # one test: in a parallel run, several would each soak in a process of its own
+    found = soak.soak(tmp_path, MINUTES, SEED, print)
+    figures = {figure.name: figure.value for figure in found.measured.figures}
     details = found.measured.details
-    assert value(found, "series under faults") >= 20
-    assert details["made"]["files"] >= 20
-    assert len(details["clients"]) >= 5
-
-
-def test_nobody_complains(found):
-    assert found.complaints == []
-    assert value(found, "HTTP answers 500") == 0
-
-
-@pytest.mark.parametrize("name", FLAT)
-def test_what_is_held_stays_the_same(found, name):
-    assert value(found, name) < FLAT[name]
-
-
-def test_it_is_kept_and_drawn(found, tmp_path):
-    kept = records.record("soak", found.measured, table=1, repeat=1)
-    json.dumps(kept, allow_nan=False)
-    plot.draw(tmp_path / "soak.svg", soak.title_of(kept), kept["details"])
-    assert (tmp_path / "soak.svg").read_text().count("MiB") == 1
+    with subtests.test("every frame is in its row, or counted"):
+        assert found.differences == []
+        assert figures["frames lost without being reported"] == 0
+    with subtests.test("series were sent under faults, with clients around"):
+        assert figures["series under faults"] >= 20
+        assert details["made"]["files"] >= 20
+        assert len(details["clients"]) >= 5
+    with subtests.test("nobody complains"):
+        assert found.complaints == []
+        assert figures["HTTP answers 500"] == 0
+    for name, bound in FLAT.items():
+        with subtests.test("what is held stays the same", what=name):
+            assert figures[name] < bound
+    with subtests.test("it is kept and drawn"):
+        kept = records.record("soak", found.measured, table=1, repeat=1)
+        json.dumps(kept, allow_nan=False)
+        plot.draw(tmp_path / "soak.svg", soak.title_of(kept), kept["details"])
+        assert (tmp_path / "soak.svg").read_text().count("MiB") == 1
