@@ -27,6 +27,7 @@ from srx_service.remains import Remains, remains_of
 from srx_service.repair import Report, repair_left_over
 from srx_service.routing import Router
 from srx_service.rows import count_frames
+from srx_service.superblock import SIZE
 
 logger = logging.getLogger(__name__)
 
@@ -183,9 +184,10 @@ def _interrupt(entry: Entry, reports: Reports, mend: Callable[[Path], Report]) -
 def _remove_if_empty(path: Path) -> None:
     """Remove a file that its writer only just had made."""
     with suppress(OSError, WriteError), FileLock(path, "the service, at its start"):
-        if path.stat().st_size == 0:
+        if (size := path.stat().st_size) <= SIZE:
             path.unlink()
-            logger.warning("%s was empty and is removed", path)
+            text = "%s had %d bytes, no more than a superblock, and is removed"
+            logger.warning(text, path, size)
 
 
 def _counts(told: dict[str, Any], remains: Remains | None) -> dict[str, int]:

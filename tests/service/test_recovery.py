@@ -10,6 +10,7 @@ from srx_service.openfiles import OpenFiles
 from srx_service.orders import Create
 from srx_service.recovery import CAUSE, arm_again, recover
 from srx_service.repair import repair
+from srx_service.superblock import SIZE
 from tests.service.line import Line
 from tests.service.writing import DATASET, Desk, acquisition, image, images
 
@@ -121,13 +122,16 @@ def test_a_file_that_nothing_was_flushed_to_has_no_rows(life):
     assert counts(told) == {"received": 2, "unsaved": 2}
 
 
-def test_a_file_that_was_only_just_made_is_removed(life):
+@pytest.mark.parametrize("size", [0, SIZE])
+def test_a_file_that_was_only_just_made_is_removed(life, size):
+    with h5py.File(life.folder / "new.h5", "w", libver="latest"):
+        beginning = (life.folder / "new.h5").read_bytes()[:size]
     life.begin()
     life.end()
-    life.desk.file.write_bytes(b"")
+    life.desk.file.write_bytes(beginning)
     (told,) = Life(life.folder).next().past
     assert (told["state"], told["rows"]) == ("interrupted", 0)
-    assert "0 bytes: its writer ended before anything was flushed" in told["note"]
+    assert "its writer ended before anything was flushed" in told["note"]
     assert not life.desk.file.exists()
 
 
