@@ -82,7 +82,7 @@ def soak(
 
     Args:
         folder: For files, configuration and log.
-        minutes: How long; the last round is played to its end.
+        minutes: How long; the last round is played to its end, and LEAST_ROUNDS are.
         seed: Decides what happens.
         tell: Told a line after each round.
     """
@@ -92,7 +92,7 @@ def soak(
     rounds = Round(program, source, seed)
     until_s = time.monotonic() + 60 * minutes
     try:
-        while time.monotonic() < until_s:
+        while time.monotonic() < until_s or len(samples.at_rest) < LEAST_ROUNDS:
             rounds.run()
             samples.rest()
             tell(_line(rounds, samples.at_rest[-1]))
@@ -129,6 +129,8 @@ def figures(
     )
 
 
+LEAST_ROUNDS = 4
+"""From fewer nobody can tell whether anything grows."""
 GROWTHS = (
     ("memory_mib", "MiB", MOST_MIB),
     ("files", "file descriptors", MOST_FILES),

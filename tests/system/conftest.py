@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -80,6 +81,8 @@ class Programs:
     def __init__(self, folder: Path, *, are_mortal: bool = False) -> None:
         self.folder = folder
         self._are_mortal = are_mortal
+        self.environment: dict[str, str] = {}
+        """What services have in their environment besides ours."""
         self.data = folder / "data"
         """Where the service may write, and Tiled may read."""
         self.data.mkdir(exist_ok=True)
@@ -96,10 +99,13 @@ class Programs:
 
     def _run(self, words: Sequence[str], log: Path) -> subprocess.Popen[bytes] | Forked:
         if self.nursery is not None and self.nursery.can_start(words):
-            return self.nursery.start(words, log, is_mortal=self._are_mortal)
+            return self.nursery.start(
+                words, log, self.environment, is_mortal=self._are_mortal
+            )
         with log.open("wb") as output:
             return subprocess.Popen(
                 [sys.executable, "-m", *words],
+                env=os.environ | self.environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
@@ -149,6 +155,7 @@ class Programs:
         for process in self.started[but:]:
             process.wait()
         del self.started[but:]
+        self.environment.clear()
 
     def close(self) -> None:
         for process in self.started:

@@ -80,19 +80,27 @@ class Nursery:
         """True for `srx_service` and its words, in an environment as at our start."""
         return words[0] == "srx_service" and self._read_at_start == _read_at_start()
 
-    def start(self, words: Sequence[str], log: Path, *, is_mortal: bool) -> Forked:
+    def start(
+        self,
+        words: Sequence[str],
+        log: Path,
+        environment: Mapping[str, str],
+        *,
+        is_mortal: bool,
+    ) -> Forked:
         """Fork it.
 
         Args:
             words: Those of `srx`, after the module's name.
             log: Gets what it prints.
+            environment: Added to ours.
             is_mortal: Its threads can be let die, see `dying`.
         """
         order = {
             "words": words[1:],
             "log": str(log),
             "folder": os.getcwd(),  # noqa: PTH109 - a text is sent
-            "environment": dict(os.environ),
+            "environment": os.environ | environment,
             "is_mortal": is_mortal,
         }
         log.touch()

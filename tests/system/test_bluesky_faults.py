@@ -187,7 +187,9 @@ def test_a_service_that_stands_still_is_told_and_not_in_its_own_way(line):
     finally:
         line.service.process.send_signal(signal.SIGCONT)
     # What was asked for in vain is done now; nobody waits for its lease to end.
-    line.service.wait_until(lambda: line.acquisitions()[0]["state"] == "armed")
+    line.service.wait_until(
+        lambda: [one["state"] for one in line.acquisitions()][:1] == ["armed"]
+    )
     line.check_next_scan()
 
 
@@ -294,7 +296,10 @@ MOUNT = f'mount -t tmpfs -o size={SPACE} tmpfs "$1" && shift && exec "$@"'
 
 
 class SmallDisk(Programs):
-    """Its services write to a small file system, that only they see mounted."""
+    """Its services fill a small file system, that only they see mounted."""
+
+    def service(self, entry: dict[str, Any]) -> Program:
+        return super().service({**entry, "keep_free": None})
 
     def start(self, name: str, words: Any, url: str = "") -> Program:
         if name != "service":

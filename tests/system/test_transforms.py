@@ -100,12 +100,17 @@ def test_series_without_an_end_append_to_one_file(
             wait_for_rows(service, 3)
         send(sender, numbered, Start(filename=str(data / "b.h5")))
         service.wait_until(lambda: newest(service)["file"] == str(data / "b.h5"))
+        service.wait_until(lambda: states(service)[1:] == ["done", "done"])
         told = service.get("/api/v1/acquisitions")["acquisitions"][1:]
-    assert [one["state"] for one in told] == ["done", "done"]
     assert [one["counts"]["missing"] for one in told] == [0, 0]
     written, sequence = pixels_in(data / "a.h5")
     assert np.array_equal(written, np.stack(2 * [counts(k) for k in range(3)]))
     assert list(sequence) == [0, 1, 2, 0, 1, 2]
+
+
+def states(service):
+    told = service.get("/api/v1/acquisitions")["acquisitions"]
+    return [one["state"] for one in told]
 
 
 def send(sender, numbered, *messages):
