@@ -26,8 +26,9 @@ from benchmarks.verdicts import Figure, Measured
 DOCS = records.HERE.parent / "docs" / "explanations"
 FAULTY_A_MINUTE = 500
 """Series sent under faults: 10,000 in 20 minutes."""
-WARM_UP = 0.25
-"""Of the time: caches fill, and the list of acquisitions that are over."""
+WARM_UP = 0.5
+"""Of the time: caches fill, the list of acquisitions that are over, and what malloc
+keeps for the largest of everything."""
 MOST_MIB, MOST_FILES, MOST_THREADS = 12.0, 1.0, 0.5
 """By so much what is held at rest may grow after that, in all."""
 SHOWN = 20
