@@ -9,6 +9,7 @@ would have left, and that is repaired as after a kill.
 import errno
 import logging
 import os
+import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Literal
@@ -29,6 +30,8 @@ FORMAT = ("v110", "v110")
 """The first with SWMR. The latest of HDF5 2.0 gives a dataset with a filter a layout
 message that HDF5 1.12.2 was seen to refuse."""
 SWMR_SUPERBLOCK = 3
+LOOKED_INTO_S = 2.0
+"""So long readers may hold HDF5's lock on a file that is empty yet."""
 CLOSE_ATTEMPTS = 5
 """The first ones fail: nowhere has no length, and a failed flush leaves traces."""
 IN_FILES = h5py.h5f.OBJ_DATASET | h5py.h5f.OBJ_GROUP | h5py.h5f.OBJ_ATTR
@@ -122,10 +125,21 @@ class Storage:
     def _open(self) -> h5py.File:
         if self.path.stat().st_size == 0:
             self.is_new = True  # another program may have made it, and left it empty
-            return h5py.File(self.path, "w", libver=FORMAT)
+            return self._make()
         with told("cannot append to", self.path, refused=True):
             # a reader of the closed file would block HDF5's lock; ours is taken
             return h5py.File(self.path, "r+", libver=FORMAT, locking=False)
+
+    def _make(self) -> h5py.File:
+        deadline_s = time.monotonic() + LOOKED_INTO_S
+        while True:
+            try:
+                return h5py.File(self.path, "w", libver=FORMAT)
+            except BlockingIOError:
+                # a reader that waits for the file looks into it at this moment
+                if time.monotonic() > deadline_s:
+                    raise
+                time.sleep(0.002)
 
     def _put_on_list(self, owner: str) -> None:
         try:

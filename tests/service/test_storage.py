@@ -1,5 +1,8 @@
+import contextlib
+import fcntl
 import os
 import stat
+import threading
 
 import h5py
 import pytest
@@ -97,6 +100,24 @@ def test_a_file_in_the_place_of_a_folder_is_an_error(store, tmp_path):
     (tmp_path / "b").write_text("a file")
     with pytest.raises(WriteError, match="is a file where a folder should be"):
         store("b/a.h5")
+
+
+def test_a_reader_that_waits_for_the_file_does_not_keep_it_from_being_made(
+    store, tmp_path, monkeypatch
+):
+    put_on_list, reader = Storage._put_on_list, contextlib.ExitStack()
+
+    def opened_meanwhile(made, owner):
+        there = reader.enter_context((tmp_path / "a.h5").open("rb"))
+        fcntl.flock(there, fcntl.LOCK_SH)  # as HDF5 does to look into it
+        put_on_list(made, owner)
+        leaving.start()
+
+    leaving = threading.Timer(0.1, reader.close)
+    monkeypatch.setattr(Storage, "_put_on_list", opened_meanwhile)
+    store().close()
+    leaving.join()
+    assert h5py.is_hdf5(tmp_path / "a.h5")
 
 
 def test_two_cannot_write_one_file(store):
