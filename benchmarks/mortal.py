@@ -16,11 +16,11 @@ import yaml
 import zmq
 
 from benchmarks.clients import Connection, Refused
+from benchmarks.processes import wait_until
 from benchmarks.service import DATASET, free_port
 from srx_service.messages import End, Image, Message, Start
 from srx_service.protocols import stins
 
-PATIENCE_S = 120.0
 SHAPE = (32, 32)
 FLUSH_INTERVAL_S = 0.5
 SHARE_LEFT_OUT = 0.02
@@ -146,13 +146,13 @@ class Mortal:
             RuntimeError: It never can; with the end of its log.
         """
         assert self._process is not None
-        deadline_s = time.monotonic() + PATIENCE_S
-        while time.monotonic() < deadline_s and self._process.poll() is None:
-            with contextlib.suppress(OSError, Refused):
-                self._connection.get("/readyz")
-                return
-            time.sleep(0.01)
-        raise RuntimeError(self._log.read_text()[-3000:])
+        wait_until(self._is_ready, self._process, self._log)
+
+    def _is_ready(self) -> bool:
+        with contextlib.suppress(OSError, Refused):
+            self._connection.get("/readyz")
+            return True
+        return False
 
     def told(self, limit: int = 200) -> dict[str, dict[str, Any]]:
         """Return what it tells of its acquisitions, by file."""

@@ -12,8 +12,9 @@ import numpy as np
 
 from benchmarks import senders
 from benchmarks.clients import Client, Viewer
+from benchmarks.processes import PATIENCE_S
 from benchmarks.rows import Row
-from benchmarks.service import PATIENCE_S, WARM_UP, Service, free_port
+from benchmarks.service import WARM_UP, Service, free_port
 from srx_service.codecs import bslz4
 
 

@@ -16,11 +16,10 @@ from typing import Any, NamedTuple, Self
 import yaml
 
 from benchmarks.clients import Client, Connection, Refused
+from benchmarks.processes import PATIENCE_S, memory_mib, wait_until
 from benchmarks.rows import BUFFER_LIMIT, FORWARD_LIMIT, Row
 from benchmarks.senders import SENDERS
 
-PATIENCE_S = 120.0
-POLLED_EVERY_S = 0.01
 NEVER = 2**50
 """Rows that no acquisition has: whoever waits for them waits for its end."""
 DATASET = "/entry/instrument/bench/data"
@@ -110,11 +109,7 @@ class Service:
         Raises:
             RuntimeError: It never was; with the end of the service's log.
         """
-        deadline_s = time.monotonic() + PATIENCE_S
-        while not is_there():
-            if time.monotonic() > deadline_s or self.process.poll() is not None:
-                raise RuntimeError(Path(self._log.name).read_text()[-2000:])
-            time.sleep(POLLED_EVERY_S)
+        wait_until(is_there, self.process, Path(self._log.name))
 
     def series(self, frames: int, file: Path | None) -> float:
         """Send a series and wait until its file is closed; return the seconds."""
@@ -162,10 +157,7 @@ class Service:
 
     def memory_mib(self, field: str = "VmHWM") -> float:
         """Return what it holds (VmRSS), or the most it ever held."""
-        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith(f"{field}:"):
-                return int(line.split()[1]) / 1024
-        return 0.0
+        return memory_mib(self.process.pid, field)
 
     def __enter__(self) -> Self:
         return self

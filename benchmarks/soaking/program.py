@@ -9,14 +9,13 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from benchmarks.processes import memory_mib, wait_until
 from benchmarks.service import free_port
 from srx_ophyd.client import Acquisition, ServiceClient, ServiceError
 
 DATASET = "/entry/instrument/soak/data"
 GAP_TIMEOUT_S = 20.0
 """Nothing waits for it: on one connection an end, or the next series' end, is final."""
-PATIENCE_S = 120.0
-POLLED_EVERY_S = 0.02
 COMPLAINTS = ("Traceback", "does not add up", "decoder fault")
 """What must not stand in its log, whatever is done to it."""
 
@@ -86,11 +85,7 @@ class Program:
         Raises:
             RuntimeError: It never was; with the end of the service's log.
         """
-        deadline_s = time.monotonic() + PATIENCE_S
-        while not is_there():
-            if time.monotonic() > deadline_s or self.process.poll() is not None:
-                raise RuntimeError(self.log.read_text(errors="replace")[-4000:])
-            time.sleep(POLLED_EVERY_S)
+        wait_until(is_there, self.process, self.log)
 
     def status(self) -> dict[str, Any]:
         """Return its state, and the counters of the line."""
@@ -103,13 +98,9 @@ class Program:
     def held(self) -> Held:
         """Return what it holds now."""
         proc = Path(f"/proc/{self.process.pid}")
-        kib = 0
-        for line in (proc / "status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                kib = int(line.split()[1])
         return Held(
             at_s=round(time.monotonic() - self.begun_s, 2),
-            memory_mib=round(kib / 1024, 2),
+            memory_mib=round(memory_mib(self.process.pid, "VmRSS"), 2),
             files=len(list((proc / "fd").iterdir())),
             threads=len(list((proc / "task").iterdir())),
         )
