@@ -6,7 +6,9 @@ once the service was started again), and the next acquisition is clean.
 
 import json
 import signal
+import tempfile
 import time
+from pathlib import Path
 
 import h5py
 import httpx
@@ -55,7 +57,7 @@ class Life:
                     lambda: newest(self.service)["state"] == "running"
                 )
                 # before anything of it is flushed, a file holds nothing
-                self.service.wait_until(lambda: self.file.stat().st_size > FLUSHED)
+                self.service.wait_until(lambda: size_of(self.file) > FLUSHED)
             case "series":
                 sender.send(Start(filename=str(self.file)), *map(image, range(50)))
                 wait_for_rows(self.service, 50)
@@ -96,11 +98,14 @@ class Life:
             assert json.loads(listed.read_text()) == []
 
 
+def size_of(file):
+    """Its bytes; none before it is there: the state is told before the file is made."""
+    return file.stat().st_size if file.exists() else 0
+
+
 @pytest.fixture
-def folder(nursery, request):
-    path = nursery.data / f"signals-{abs(hash(request.node.name))}"
-    path.mkdir()
-    return path
+def folder(nursery):
+    return Path(tempfile.mkdtemp(prefix="signals-", dir=nursery.data))
 
 
 @pytest.fixture
