@@ -131,11 +131,11 @@ def _fail(error: object, code: int) -> int:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    from srx_service import config, service
+    from srx_service import config, process
 
     entry = config.load_one(arguments.config, arguments.name)
     _allow_open_files()
-    return service.main(entry, arguments.name, _settings(entry))
+    return process.main(entry, arguments.name, _settings(entry))
 
 
 def _check(arguments: argparse.Namespace) -> int:

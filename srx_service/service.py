@@ -5,14 +5,10 @@ source → decoder → ordering → router → workers ─┬─▶ writer ─�
                                                 └─▶ latest ◀── HTTP
 """
 
-import gc
 import logging
-import os
-import signal
 import threading
 import time
 from queue import SimpleQueue
-from types import FrameType
 from typing import Any
 
 from srx_service import building, repair
@@ -29,6 +25,7 @@ from srx_service.openfiles import OpenFiles
 from srx_service.orders import Batch, Rows
 from srx_service.reception import RESUME_AT, Reception
 from srx_service.recovery import arm_again, recover
+from srx_service.rest import Rest
 from srx_service.space import Space
 from srx_service.status import Status
 from srx_service.systemd import Systemd
@@ -45,8 +42,6 @@ FILE_FIRST_AT = 1 / 8
 cores and memory from the file, is for a few images only."""
 STALLED_S = 10.0
 """A receive thread that has not looked at its clock for so long does not live."""
-GC_THRESHOLD = 50_000
-"""Objects made, beyond those freed, between two searches for cycles."""
 
 
 class Service:
@@ -95,6 +90,7 @@ class Service:
         self._source = building.source(config)
         self._router = building.router(config, self.acquisitions)
         arm_again(last_life, self._router)
+        self._rest = Rest(lambda: self.status.image_bytes, self._queued_bytes)
         self._reception = Reception(
             self._source,
             config.decoder_class(),
@@ -174,12 +170,15 @@ class Service:
     def _is_full(self, is_held: bool) -> str | None:
         """Return why reading is to be held: a queue is full, or still too full."""
         limit = self._queue_limit * (RESUME_AT if is_held else 1)
-        queued = self._writer.queued_bytes + self._workers.queued_bytes
+        queued = self._queued_bytes()
         if queued >= limit:
             return f"{queued >> 20} MiB wait to be written: the disk is too slow"
         if self._forwarder.is_full:
             return "a client on the secondary port is slow (on_slow_client: wait)"
         return None
+
+    def _queued_bytes(self) -> int:
+        return self._writer.queued_bytes + self._workers.queued_bytes
 
     def _is_ready(self) -> bool:
         ticked_s = time.monotonic() - self._reception.ticked_s
@@ -196,7 +195,7 @@ class Service:
             "clients": self._forwarder.clients,
             "forwarded": self._forwarder.sent_images,
             "dropped_for_slow_client": self._forwarder.dropped_images,
-            "queued_bytes": self._writer.queued_bytes + self._workers.queued_bytes,
+            "queued_bytes": self._queued_bytes(),
             "forward_queued_bytes": self._forwarder.queued_bytes,
             "buffer_limit": self._config.buffer_limit,
             "high_water_mark": self._source.high_water_mark,
@@ -219,6 +218,7 @@ class Service:
             "write": self._writer.run,
             "write behind": self._write_behind.run,
             "space": self._space.run,
+            "rest": self._rest.run,
             "forward": self._forwarder.run,
             "journal": self._journal.run,
         }
@@ -263,37 +263,10 @@ class Service:
             self._ending.writing,
             self._write_behind.stop,
             self._space.stop,
+            self._rest.stop,
             self._forwarder.stop,
             self._journal.stop,
             self._threads.join,
             self._open_files.close,
         )
         self._server.should_exit = True
-
-
-def main(config: DetectorConfig, name: str, settings: Settings) -> int:
-    """Run one detector's service until SIGTERM or SIGINT; return the exit code.
-
-    Raises:
-        ConfigError: It cannot start as configured.
-    """
-    told: SimpleQueue[str] = SimpleQueue()
-
-    def on_signal(number: int, _: FrameType | None) -> None:
-        told.put(signal.Signals(number).name)
-
-    # before anything is opened, or repaired: that is not to be broken off half-way
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)
-    service = Service(config, name, settings, told)
-    # what was made so far stays, and what a batch makes holds no cycles: looking for
-    # them at every 700th object cost a tenth of the receive thread
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GC_THRESHOLD)
-    code = service.run()
-    if service.is_stuck:
-        # HDF5 would tidy up at the exit while a thread of it still writes
-        logging.shutdown()
-        os._exit(code)
-    return code

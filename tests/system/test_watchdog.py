@@ -17,7 +17,8 @@ from tests.system.sources import image, pixels, sender_on
 from tests.system.test_line import TIMES, frames_in, newest, wait_for_rows
 
 PATIENCE_S = 30.0
-THREADS = ["receive", "write", "write behind", "space", "forward", "journal", "http"]
+THREADS = ["receive", "write", "write behind", "space", "rest", "forward", "journal"]
+THREADS += ["http"]
 """All that a service has for as long as it runs, but one: "transformed", below."""
 FIRST = 20
 
