@@ -58,6 +58,8 @@ GREETING = b"\xff\0\0\0\0\0\0\0\1\x7f\3"
 RESET = struct.pack("ii", 1, 0)
 """For SO_LINGER: closed at once, without a farewell."""
 AT_A_TIME = 4
+AT_ONCE = 32
+"""As many threads as asyncio has for what blocks, at most."""
 STAYS_S = 0.4
 TIMEOUT_S = 10.0
 GONE_WRONG = (OSError, http.client.HTTPException, WebSocketException, zmq.ZMQError)
@@ -113,6 +115,16 @@ class Crowd:
             self._guests = None
             for visit in self._visiting:
                 visit.result()
+
+    def rush(self) -> None:
+        """Ask for a picture each, all at once: whatever threads that takes are made."""
+        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="rush") as guests:
+            list(guests.map(self._look, range(1, AT_ONCE + 1)))
+
+    def _look(self, downsample: int) -> None:
+        with self._http() as asked, contextlib.suppress(*GONE_WRONG):
+            asked.request("GET", f"/api/v1/frame/latest.png?downsample={downsample}")
+            self._answer(asked)
 
     def _stay(
         self, kinds: dict[Callable[[random.Random], None], int], seed: int

@@ -94,6 +94,7 @@ class Round:
             self._program.wait(lambda: self._is_done(books))
         finally:
             self._crowd.leave()
+        self._crowd.rush()
         return books
 
     def _is_done(self, books: Books) -> bool:

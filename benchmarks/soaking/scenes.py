@@ -13,7 +13,6 @@ from benchmarks.soaking.stage import Stage
 HUGE = Kind((514, 515), "uint32", "none")
 LONG = "x" * (1 << 17)
 """Sent on without a copy: for that pyzmq starts three threads, at the first time."""
-"""Sent without a copy, by threads that are only made when the first of them comes."""
 
 
 class Scenes:
