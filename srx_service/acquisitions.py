@@ -1,5 +1,6 @@
 """What was asked for, what came, what was written, what is missing."""
 
+import threading
 import time
 import uuid
 from array import array
@@ -14,6 +15,7 @@ import msgspec
 from srx_service.counts import Counts
 from srx_service.errors import RequestError
 from srx_service.holes import EmptyRows, Rowless
+from srx_service.totals import Totals
 
 State = Literal[
     "armed", "running", "finishing", "done", "failed", "aborted", "interrupted"
@@ -23,6 +25,8 @@ killed."""
 TERMINAL = frozenset({"done", "failed", "aborted", "interrupted"})
 KEPT = 200
 """Acquisitions of this life of the service that may still change."""
+STILL_COUNTED = 8
+"""So many acquisitions later no image comes for one that is over."""
 PAST_KEPT = 1000
 """Acquisitions that are over and still told of; the oldest go first."""
 
@@ -207,6 +211,12 @@ class Acquisitions:
         self._all: deque[Acquisition] = deque(maxlen=kept)
         self._past: deque[dict[str, Any]] = deque(past, maxlen=PAST_KEPT)
         self._on_state = on_state
+        self._ended: dict[str, int] = dict.fromkeys(("done", "failed", "aborted"), 0)
+        """How many of this life ended so: the writer's."""
+        self._lock = threading.Lock()
+        """Each is in one of the next two."""
+        self._counting: list[Acquisition] = []
+        self._totals = Totals()
         self.error: str | None = None
         """The last failure; it stays until the next header."""
 
@@ -215,8 +225,26 @@ class Acquisitions:
         if len(self._all) == self._all.maxlen:
             self._past.appendleft(self._all[0].as_dict())
         self._all.append(acquisition)
-        acquisition.on_state = self._on_state
+        with self._lock:
+            self._counting.append(acquisition)
+            for counted in self._counting[:-STILL_COUNTED]:
+                if counted.is_over or len(self._counting) > KEPT:
+                    self._totals.forget(counted.counts)
+                    self._counting.remove(counted)
+        acquisition.on_state = self._note
         self._on_state(acquisition)
+
+    def _note(self, acquisition: Acquisition) -> None:
+        if acquisition.state in self._ended:
+            self._ended[acquisition.state] += 1
+        self._on_state(acquisition)
+
+    def totals(self) -> dict[str, dict[str, int]]:
+        """Return numbers that only grow: `frames`, `rejected`, `acquisitions` ended."""
+        with self._lock:
+            listed = [(each.counts, each.is_over) for each in self._counting]
+            told = self._totals.told(listed)
+        return told | {"acquisitions": dict(self._ended)}
 
     def get(self, identifier: str) -> Acquisition:
         """Return one by its id.

@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 from srx_service.acquisitions import Acquisition, Acquisitions, ArmRequest, State
 from srx_service.admission import Admission
 from srx_service.errors import RequestError, WriteError
+from srx_service.figures import Figures, figures
 from srx_service.reception import Reception
 from srx_service.routing import Router
 from srx_service.status import Status
@@ -39,6 +40,7 @@ class Control:
         gauges: Callable[[], dict[str, Any]],
         is_ready: Callable[[], bool],
         admission: Admission,
+        timings: Callable[[], dict[str, dict[str, float]]] = dict,
     ) -> None:
         self._reception = reception
         self._router = router
@@ -50,6 +52,7 @@ class Control:
         self._gauges = gauges
         self._is_ready = is_ready
         self._admission = admission
+        self._timings = timings
 
     # -- to look at -------------------------------------------------------------------
 
@@ -58,8 +61,7 @@ class Control:
         running = self._running()
         newest = running or next(iter(self._acquisitions), None)
         error = self._acquisitions.error
-        state = "idle" if running is None else "running"
-        shown: dict[str, Any] = {"state": state if error is None else "error"}
+        shown: dict[str, Any] = {"state": self._state(running)}
         if error is not None:
             shown["error"] = error
         shown["acquisition"] = newest.id if newest else None
@@ -68,6 +70,11 @@ class Control:
         shown["orphans"] = self._router.orphans
         shown["lost"] = self._reception.lost
         return shown | self._status.as_dict() | self._gauges()
+
+    def _state(self, running: Acquisition | None) -> str:
+        if self._acquisitions.error is not None:
+            return "error"
+        return "idle" if running is None else "running"
 
     def _running(self) -> Acquisition | None:
         return next(filter(_is_running, self._acquisitions), None)
@@ -96,28 +103,23 @@ class Control:
         """See Line."""
         return self._is_ready()
 
-    def metrics(self) -> dict[str, float | dict[str, float]]:
+    def about(self) -> dict[str, str]:
         """See Line."""
-        newest = next(iter(self._acquisitions), None)
-        figures: dict[str, float | dict[str, float]] = {
-            "messages": float(self._status.messages),
-            "images": float(self._status.images),
-            "image_bytes": float(self._status.image_bytes),
-            "undecodable": {k: float(n) for k, n in self._status.undecodable.items()},
-            "ignored": {k: float(n) for k, n in self._status.ignored.items()},
-            "decoder_faults": float(self._status.decoder_faults),
-            "orphans": float(self._router.orphans),
-            "lost": float(self._reception.lost),
-            "held_seconds": self._status.held_s,
-            "frames": {},
-        }
-        if newest is not None:
-            counts = newest.counts.as_dict()
-            figures["frames"] = {name: float(n) for name, n in counts.items()}
-        for name, value in self._gauges().items():
-            if isinstance(value, int | float):
-                figures[name] = float(value)
-        return figures
+        shown = {"detector": self._configuration["name"]}
+        shown["class"] = self._configuration.get("class", "")
+        return shown | {"version": self._gauges().get("version", "")}
+
+    def metrics(self) -> Figures:
+        """See Line."""
+        outside = {"orphans": self._router.orphans, "lost": self._reception.lost}
+        outside["ready"] = self._is_ready()
+        return figures(
+            self._status,
+            self._acquisitions,
+            state=self._state(self._running()),
+            timings=self._timings(),
+            others=outside | self._gauges(),
+        )
 
     def acquisitions(self, limit: int) -> list[dict[str, Any]]:
         """See Line."""

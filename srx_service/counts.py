@@ -27,6 +27,9 @@ COUNT_NAMES = (*COUNTS, "expected")
 """What a file tells of each acquisition; of `expected` -1 where nobody said."""
 PLACES = ("written", "discarded", "rejected", "missing")
 """What becomes of a place that is expected; if nothing, it is short."""
+REJECTED_AS = ("undecodable", "unfit", "refused")
+"""Why an image is rejected: nobody can read it, it is not like the dataset, or none of
+its acquisition's may go into the file."""
 
 
 class Counts:
@@ -36,7 +39,7 @@ class Counts:
     the others to the writer: no count has two owners, so none needs a lock.
     """
 
-    __slots__ = (*COUNTS, "given_up")
+    __slots__ = (*COUNTS, "given_up", "rejected_as", "taken_back")
 
     def __init__(self) -> None:
         for name in COUNTS:
@@ -44,6 +47,10 @@ class Counts:
         self.given_up = 0
         """The writer's share of `stale`: rows of a series that was not the one
         meant."""
+        self.rejected_as: dict[str, int] = dict.fromkeys(REJECTED_AS, 0)
+        """All that were ever rejected, by kind."""
+        self.taken_back: dict[str, int] = dict.fromkeys(PLACES, 0)
+        """What a rewind took off these counts, which are all else that ever sink."""
 
     received: int
     written: int
@@ -62,6 +69,25 @@ class Counts:
         """Return all counts by name."""
         counts = {name: getattr(self, name) for name in COUNTS}
         counts["stale"] += self.given_up
+        return counts
+
+    def take_back(self, name: str, number: int) -> None:
+        """Count so many places no longer as what became of them: they are open again.
+
+        For the writer.
+        """
+        setattr(self, name, getattr(self, name) - number)
+        # last, and read first by `ever`, which is never too large therefore
+        self.taken_back[name] += number
+
+    def ever(self, *, is_over: bool) -> dict[str, int]:
+        """Return counts that only grow: what was taken back later counts, too."""
+        taken_back = dict(self.taken_back)
+        counts = self.as_dict()
+        for name, number in taken_back.items():
+            counts[name] += number
+        if not is_over:
+            counts["short"] = 0  # until then some may still come
         return counts
 
     def imbalance(self, expected: int | None) -> str | None:

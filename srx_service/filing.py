@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from srx_service.acquisitions import Acquisition, ArmRequest
+from srx_service.durations import Durations
 from srx_service.errors import WriteError
 from srx_service.h5file import AcquisitionFile, FileOptions, Refused
 from srx_service.ledger import Ledger
@@ -59,7 +60,8 @@ class Filing:
         self.file: AcquisitionFile | None = None
         self.ledger = Ledger(NOTHING)
         """Of the acquisition whose file is open, or was last."""
-        self.last_flush_took_s = 0.0
+        self.flushing = Durations(clock)
+        """How long flushes took."""
 
     # -- whose it is ------------------------------------------------------------------
 
@@ -150,15 +152,14 @@ class Filing:
         file = self.file
         if file is None or not file.is_dirty:
             return
-        begun_s = self._clock()
         try:
-            file.flush(self.ledger.row())
+            with self.flushing:
+                file.flush(self.ledger.row())
         except WriteError as error:
             self._give_up(file, error)
             return
         self.ledger.durable()
         self._flushed_s = self._clock()
-        self.last_flush_took_s = self._flushed_s - begun_s
         self._notify()
 
     # -- failures ---------------------------------------------------------------------

@@ -21,6 +21,8 @@ MAX_CHUNK_BYTES = (1 << 32) - 1
 """What a chunk of HDF5 may have: its size is a number of 32 bits in most readers."""
 PIPELINES = {"cbf": "PilatusPipeline", "mono12p": "OrcaPipeline"}
 """What decodes dtypes and encodings that no dataset has."""
+UNREAD = "could not be read"
+"""Of a place whose message was no image."""
 FILTERS: dict[str, tuple[int, tuple[int, ...]]] = {
     "bslz4": (hdf5plugin.Bitshuffle.filter_id, (0, 2)),
     "bszstd": (hdf5plugin.Bitshuffle.filter_id, (0, 3)),
@@ -115,7 +117,7 @@ def _can_hold(dtype: np.dtype, value: float) -> bool:
 def unusable(image: Image) -> str | None:
     """Return why an image cannot decide dtype and shape of a dataset, or None."""
     if image.encoding == NO_PIXELS:
-        return "could not be read"
+        return UNREAD
     try:
         dtype = pixel_type(image.dtype)
     except ValueError as error:
@@ -132,7 +134,7 @@ def unusable(image: Image) -> str | None:
 def misfit(image: Image, layout: Layout) -> str | None:
     """Return why an image cannot go into a dataset, or None."""
     if image.encoding == NO_PIXELS:
-        return "could not be read"
+        return UNREAD
     if image.shape != layout.shape or not is_same(image.dtype, layout.dtype):
         ours = f"{name_of(layout.dtype)} {layout.shape}"
         return f"is {image.dtype} {image.shape}, the dataset {ours}"

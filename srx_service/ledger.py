@@ -9,6 +9,7 @@ from typing import Literal
 
 from srx_service.acquisitions import Acquisition
 from srx_service.counts import COUNT_NAMES, settle, short_of
+from srx_service.fitting import UNREAD
 from srx_service.orders import Holes, Rewind, Rows, Tally
 from srx_service.pixels import Rejected
 
@@ -32,6 +33,7 @@ class Ledger:
         """Count images that have no file to go into."""
         if self._lost_as == "rejected":
             self._counts.rejected += count
+            self._counts.rejected_as["refused"] += count
         else:
             self._counts.unsaved += count
 
@@ -53,7 +55,9 @@ class Ledger:
             frame = order.images[index].frame
             logger.warning(text, self.acquisition.id, frame, cause)
         self._counts.rejected += len(rejected)
-        for index, _ in rejected:
+        for index, cause in rejected:
+            kind = "undecodable" if cause == UNREAD else "unfit"
+            self._counts.rejected_as[kind] += 1
             self.acquisition.holes.add(order.row + index, 1, "rejected")
 
     def missed(self, order: Holes) -> None:
@@ -62,6 +66,7 @@ class Ledger:
             self._counts.missing += order.count
         else:
             self._counts.rejected += order.count
+            self._counts.rejected_as["undecodable"] += order.count
         if order.row is not None:
             self.acquisition.holes.add(order.row, order.count, order.reason)
 
@@ -92,16 +97,14 @@ class Ledger:
     def taken_back(self, order: Rewind) -> None:
         """Count images as rewound; a place that was lost is open again."""
         counts = self._counts
-        counts.missing -= order.missing
-        counts.rejected -= order.rejected
-        counts.discarded -= order.discarded
         gone = self.acquisition.holes.cut(order.row)
         missing, rejected = gone["missing"], gone["rejected"]
-        counts.missing -= missing
-        counts.rejected -= rejected
         rows = max(0, self.acquisition.rows_written - order.row)
         images = rows - missing - rejected
-        counts.written -= images
+        counts.take_back("missing", missing + order.missing)
+        counts.take_back("rejected", rejected + order.rejected)
+        counts.take_back("discarded", order.discarded)
+        counts.take_back("written", images)
         returned = images + rejected + order.rejected + order.discarded
         if order.is_stale:
             counts.given_up += returned

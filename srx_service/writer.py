@@ -13,6 +13,7 @@ from contextlib import suppress
 from queue import Empty
 
 from srx_service.acquisitions import Acquisition
+from srx_service.durations import Durations
 from srx_service.errors import WriteError
 from srx_service.filing import Filing, Repair
 from srx_service.h5file import FileOptions, Interrupted
@@ -72,6 +73,7 @@ class Writer:
             clock=clock,
         )
         self._inbox: Inbox[tuple[list[Order], int] | None] = Inbox()
+        self._writing = Durations(clock)
         self._put_bytes = 0
         self._done_bytes = 0
         self._are_small = False
@@ -89,10 +91,12 @@ class Writer:
         """Bytes of the images not yet written."""
         return self._put_bytes - self._done_bytes
 
-    @property
-    def last_flush_took_s(self) -> float:
-        """Seconds; many mean a slow disk."""
-        return self._filing.last_flush_took_s
+    def timings(self) -> dict[str, dict[str, float]]:
+        """Return how long it took to write images, a batch each, and to flush."""
+        return {
+            "write_seconds": self._writing.as_dict(),
+            "flush_seconds": self._filing.flushing.as_dict(),
+        }
 
     def stop(self) -> None:
         """Let `run` return once all that is queued is written."""
@@ -180,7 +184,8 @@ class Writer:
         self._turns.are_taken = is_behind or file.takes_each_alone
         is_our_turn = self._turns.take()
         try:
-            rejected = file.rows(order.images, order.arrivals_s)
+            with self._writing:
+                rejected = file.rows(order.images, order.arrivals_s)
         except Interrupted as error:
             ledger.wrote(order, error.kept, error.rejected)
             filing.fail(error, lost=count - error.kept)

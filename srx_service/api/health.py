@@ -32,4 +32,4 @@ async def readyz(line: TheLine, response: Response) -> Ready:
 @router.get("/metrics", response_class=MetricsResponse)
 async def prometheus(line: TheLine) -> MetricsResponse:
     """Return all counters as Prometheus text."""
-    return MetricsResponse(metrics.render(line.metrics()))
+    return MetricsResponse(metrics.render(line.metrics(), line.about()))

@@ -45,6 +45,10 @@ class Line(Protocol):
         """True while data can be taken."""
         ...
 
+    def about(self) -> dict[str, str]:
+        """Return which detector this is, of which class, and the service's version."""
+        ...
+
     def metrics(self) -> dict[str, float | dict[str, float]]:
         """Return what `srx_service.metrics` turns into text."""
         ...

@@ -97,10 +97,15 @@ class FakeWriter:
 
     def carry_out(self, orders: Sequence[Order]) -> None:
         for order in orders:
-            assert not order.acquisition.is_over, f"{order} came after the close"
+            acquisition = order.acquisition
+            assert not acquisition.is_over, f"{order} came after the close"
+            before = acquisition.counts.ever(is_over=False)
             self._do[type(order)](order)
             if self._ledger is not None:
                 self._ledger.durable()
+            after = acquisition.counts.ever(is_over=acquisition.is_over)
+            sunk = [name for name, number in before.items() if after[name] < number]
+            assert not sunk, f"{order} made totals sink: {sunk}"
 
     @property
     def _row(self) -> int:

@@ -139,3 +139,27 @@ def test_places_without_a_row_take_little_room():
     for _ in range(1000):
         rowless.add(5, 1)
     assert len(rowless._rows) == 1
+
+
+def test_what_was_counted_stays_counted_when_it_is_listed_no_longer():
+    acquisitions = Acquisitions(kept=2)
+    for _ in range(50):
+        made = make()
+        acquisitions.add(made)
+        made.counts.received = made.counts.written = 3
+        made.finish("done")
+    totals = acquisitions.totals()
+    assert totals["frames"]["written"] == 150
+    assert totals["acquisitions"] == {"done": 50, "failed": 0, "aborted": 0}
+
+
+def test_what_is_not_over_is_counted_however_many_come_after_it():
+    acquisitions = Acquisitions()
+    first = make()
+    acquisitions.add(first)
+    for _ in range(50):
+        made = make()
+        acquisitions.add(made)
+        made.finish("done")
+    first.counts.received = 7
+    assert acquisitions.totals()["frames"]["received"] == 7

@@ -132,9 +132,16 @@ def test_the_newest_acquisition_and_the_gauges_are_shown(desk):
 def test_metrics_are_numbers_or_numbers_by_kind(desk):
     desk.line.push(Start(number=0, filename="/nowhere/a.h5"), *images(1, 2))
     figures = desk.control.metrics()
+    assert figures["acquisition_frames"]["written"] == 2.0
     assert figures["frames"]["written"] == 2.0
+    assert figures["ready"] == figures["state"]["running"] == 1.0
     assert figures["clients"] == 2.0
     assert "version" not in figures
+
+
+def test_it_tells_which_detector_it_is(desk):
+    told = {"detector": "eiger", "class": "", "version": "1"}
+    assert desk.control.about() == told
 
 
 def test_acquisitions_are_listed_newest_first(desk):

@@ -1,5 +1,6 @@
 import pytest
 
+from srx_service.fitting import UNREAD
 from srx_service.ledger import Ledger
 from srx_service.orders import Holes, Rewind, Rows, Tally
 from tests.service.writing import acquisition, images
@@ -90,6 +91,25 @@ def test_a_rewind_opens_places_again_and_counts_images_once(made, ledger, is_sta
     gone = {"stale": 3} if is_stale else {"rewound": 3}
     assert counted(made) == {"received": 6, "written": 3} | gone
     assert made.rows == made.rows_written == 3
+
+
+def test_what_is_taken_back_was_there_and_is_counted_for_ever(made, ledger):
+    ledger.wrote(rows(made, 0, 3), 3, [(2, "is odd")])
+    ledger.missed(Holes(made, 3, 2, "missing"))
+    made.rows_written = 5
+    ledger.durable()
+    before = made.counts.ever(is_over=False)
+    ledger.taken_back(Rewind(made, 1))
+    assert made.counts.ever(is_over=False) == before | {"rewound": 2}
+
+
+def test_rejected_images_are_counted_by_kind(made, ledger):
+    ledger.missed(Holes(made, 0, 1, "rejected"))
+    ledger.wrote(rows(made, 1, 2), 2, [(0, UNREAD), (1, "is odd")])
+    ledger.refuse()
+    ledger.lost(3)
+    assert made.counts.rejected_as == {"undecodable": 2, "unfit": 1, "refused": 3}
+    assert made.counts.rejected == 6
 
 
 @pytest.mark.parametrize("row", range(8))

@@ -281,3 +281,13 @@ def test_turns_are_taken_frame_by_frame_or_when_it_is_behind(
         put(desk, made, image(1))
         finish(desk)
         assert desk.writer._turns.are_taken == are_taken
+
+
+def test_it_tells_how_long_writing_and_flushing_took(desk):
+    made = desk.begin()
+    for frame in range(3):
+        desk.write(made, image(frame))
+    desk.end(made)
+    timings = desk.writer.timings()
+    assert timings["write_seconds"]["+Inf"] == 3
+    assert timings["flush_seconds"]["+Inf"] == 1

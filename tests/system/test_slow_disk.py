@@ -144,7 +144,7 @@ def test_http_answers_meanwhile(told):
 
 
 def test_what_is_received_is_shown_though_not_written(told):
-    assert told.latest["frame"] > told.gauges['srx_frames{kind="written"}']
+    assert told.latest["frame"] > told.gauges['srx_acquisition_frames{kind="written"}']
 
 
 def test_nothing_is_lost(told, file):

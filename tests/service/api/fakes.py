@@ -77,6 +77,9 @@ class FakeLine:
     def is_ready(self):
         return self.ready
 
+    def about(self):
+        return {"detector": "eiger", "class": "Eiger", "version": "1"}
+
     def metrics(self):
         return {"messages": 3, "undecodable": {"not JSON": 2}}
 
@@ -121,6 +124,9 @@ class FakeLatest:
     def show(self, array):
         self.shown = array
         self.serial += 1
+
+    def rest_after(self, took_s):
+        self.rests_until_s = 0.0
 
     def header(self):
         if self.shown is None:

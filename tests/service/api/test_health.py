@@ -20,3 +20,4 @@ def test_metrics_are_text_for_prometheus(ask):
     answer = ask("GET", "/metrics")
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert "srx_messages_total 3.0" in answer.text
+    assert 'detector="eiger"' in answer.text
