@@ -1,6 +1,7 @@
 """What deserves a look in a configuration that is not wrong in itself."""
 
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from srx_service.mounts import look
 from srx_service.steps import transforms
 
 PIPELINE_KEYS = ("compress", "rotate", "mask", "tot")
+NEXUS_KEYS = ("instrument_name", "source_name", "goniometer")
 NO_SWMR = ("nfs", "cifs", "smb", "9p", "fuse.sshfs")
 """File systems whose writes do not become visible in the order they were made, which
 HDF5's single-writer-multiple-reader mode needs."""
@@ -22,7 +24,7 @@ def notes(entries: Mapping[str, DetectorConfig]) -> list[str]:
     found = [
         f"{name}: {note}"
         for name, config in entries.items()
-        for looks in (_pipeline, _connections, _write_root, _curve)
+        for looks in (_pipeline, _nexus, _connections, _write_root, _curve)
         for note in looks(config)
     ]
     return [*found, *_unconfined(entries), *_shared_ports(entries)]
@@ -39,6 +41,25 @@ def problems(entries: Mapping[str, DetectorConfig]) -> list[str]:
         except ConfigError as error:
             found.append(f"{name}: {error}")
     return found
+
+
+def require_cache(folder: Path) -> None:
+    """Make the folder that numba is to keep compiled pipelines in.
+
+    Raises:
+        ConfigError: It cannot be made, or nothing can be written into it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"NUMBA_CACHE_DIR in the environment: user {os.getuid()} cannot write to "
+            f"{folder} ({error.strerror}); name a folder that can be written, in a "
+            "container a volume, or unset it: the pipeline is then compiled at each "
+            "start"
+        ) from error
 
 
 def file_system(path: Path, mounts: str) -> str:
@@ -64,6 +85,13 @@ def _pipeline(config: DetectorConfig) -> Iterator[str]:
         for key in PIPELINE_KEYS:
             if key in config.model_fields_set:
                 yield f"{key} has no effect without a pipeline"
+
+
+def _nexus(config: DetectorConfig) -> Iterator[str]:
+    if config.nexus is None:
+        for key in NEXUS_KEYS:
+            if key in config.model_fields_set:
+                yield f"{key} has no effect without nexus"
 
 
 def _connections(config: DetectorConfig) -> Iterator[str]:

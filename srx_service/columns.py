@@ -6,7 +6,7 @@ under the same name, what fits is kept: no dataset can be made once SWMR has beg
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import h5py
@@ -15,6 +15,7 @@ import numpy as np
 
 from srx_service.codecs.geometry import GEOMETRY
 from srx_service.extendable import Extendable
+from srx_service.goniometer import Axis, axes_in, columns_of, note_axis
 from srx_service.kinds import Convert, Kind, convert_for, kinds_of, numbers
 from srx_service.messages import IMAGE_FIELDS, Image
 from srx_service.metadata import free_name
@@ -39,6 +40,7 @@ OWN = {
     TIMESTAMP: Kind(np.dtype(np.float64), (), math.nan, numbers(np.float64, math.nan)),
 }
 """What every file has: the detector's index of each frame, and when it came."""
+DEGREES = Kind(np.dtype(np.float64), (), math.nan, numbers(np.float64, math.nan))
 
 Path = tuple[str, ...]
 """Where in an image header: ("timestamps", "dcu")."""
@@ -82,23 +84,39 @@ class Columns:
         sequence: Of frame numbers; None where the file has none.
         timestamp: Of arrival times; likewise.
         fields: Of what else the image headers say.
+        axes: Of where a goniometer stands.
     """
 
     def __init__(
-        self, sequence: Column | None, timestamp: Column | None, fields: list[Field]
+        self,
+        sequence: Column | None,
+        timestamp: Column | None,
+        fields: list[Field],
+        axes: list[tuple[Axis, Column]],
     ) -> None:
         self._sequence = sequence
         self._timestamp = timestamp
         self.fields = fields
+        self._axes = axes
 
     def _all(self) -> list[Column]:
         own = [c for c in (self._sequence, self._timestamp) if c is not None]
+        own += [column for _, column in self._axes]
         return own + [c for field in self.fields for c in field.columns]
+
+    def begin(self, header: Mapping[str, Any] | None) -> None:
+        """A series begins; its header tells how the goniometer moves."""
+        for axis, column in self._axes:
+            column.write()
+            axis.begin(header)
 
     def extend(self, images: Sequence[Image], arrivals_s: Sequence[float]) -> None:
         """Keep the values of images that take the rows that follow."""
+        frames = [image.frame for image in images]
         if self._sequence is not None:
-            self._sequence.extend([image.frame for image in images])
+            self._sequence.extend(frames)
+        for _, column in self._axes:
+            column.extend(frames)
         if self._timestamp is not None:
             self._timestamp.extend(arrivals_s)
         if not self.fields:
@@ -156,7 +174,27 @@ def columns_in(group: h5py.Group) -> Columns:
         if dataset is not None:
             column = Column(dataset, convert_for(dataset.dtype, dataset.row_shape))
             fields.setdefault(tuple(path), []).append(column)
-    return Columns(sequence, timestamp, [Field(*field) for field in fields.items()])
+    known, axes = [Field(*field) for field in fields.items()], [*_axes_in(group)]
+    return Columns(sequence, timestamp, known, axes)
+
+
+def make_axis(group: h5py.Group, name: str) -> dict[str, h5py.Dataset]:
+    """Make the columns of an axis, by what ends their names."""
+    note_axis(group, name)
+    columns = columns_of(name)
+    for column in columns.values():
+        if column not in group:
+            _make(group, column, DEGREES)
+    return {suffix: group[column] for suffix, column in columns.items()}  # pyright: ignore[reportReturnType]
+
+
+def _axes_in(group: h5py.Group) -> Iterator[tuple[Axis, Column]]:
+    for name in axes_in(group):
+        for suffix, column in columns_of(name).items():
+            dataset = Extendable.find(group, column)
+            if dataset is not None:
+                axis = Axis(name, at_end=bool(suffix))
+                yield axis, Column(dataset, axis.convert)
 
 
 def own_paths(group: h5py.Group, taken: str | None = None) -> dict[str, str]:

@@ -113,6 +113,15 @@ def _check_absolute(path: Path) -> Path:
     return path
 
 
+def _check_direction(
+    direction: tuple[float, float, float],
+) -> tuple[float, float, float]:
+    if not any(direction):
+        raise PydanticCustomError("direction", "should be longer than 0")
+    x, y, z = (part / math.hypot(*direction) for part in direction)
+    return x, y, z
+
+
 def parse_mask(value: object) -> object:
     """Turn [[0, 2], [5, 9]] into a slice for each axis; null and [] mean no mask."""
     if value in (None, [], ()):
@@ -192,6 +201,19 @@ Origins = Annotated[
 
 DatasetPath = Annotated[str, AfterValidator(_check_dataset)]
 """Where in the HDF5 file the pixels go."""
+
+Direction = Annotated[
+    tuple[float, float, float],
+    Field(strict=False),
+    AfterValidator(_check_direction),
+]
+"""Where an axis points to: x, y, z."""
+
+Directions = Annotated[
+    dict[Annotated[str, Field(pattern=r"^\w+$")], Direction],
+    Field(strict=False),
+]
+"""Axes by name, each with its direction."""
 
 Span = tuple[int, int]
 Mask = Annotated[

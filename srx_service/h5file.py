@@ -20,6 +20,7 @@ from srx_service.fitting import Layout, name_of, unusable
 from srx_service.logs import Logs
 from srx_service.messages import Image, Start
 from srx_service.metadata import as_json
+from srx_service.nexus import Nexus
 from srx_service.openfiles import OpenFiles
 from srx_service.orders import LossReason
 from srx_service.pixels import Pixels, Rejected
@@ -77,6 +78,7 @@ class AcquisitionFile:
         storage = Storage(self.path, acquisition.id, options, open_files, append=append)
         self._storage = storage
         self._logs = Logs(storage.file, self._dataset)
+        self._nexus = Nexus(storage.file, acquisition, options.nexus)
         what = "cannot make" if storage.is_new else "cannot append to"
         try:
             with told(what, self.path, refused=not storage.is_new):
@@ -91,10 +93,10 @@ class AcquisitionFile:
         if found is not None:
             self._use(*found)
             return
-        version = self._options.version
-        self._has_header = making.prepare(file, self._acquisition, version)
-        own_name = layout.split(self._dataset)[1]
-        self._acquisition.columns = own_paths(self._group, own_name)
+        acquisition, version = self._acquisition, self._options.version
+        self._has_header = making.prepare(file, acquisition, version)
+        _, own_name = layout.split(self._dataset)
+        acquisition.columns = own_paths(self._group, own_name)
 
     @property
     def _group(self) -> h5py.Group:
@@ -125,27 +127,29 @@ class AcquisitionFile:
         entry = {"row": self.base + row, "series": start.series}
         entry |= {"acquisition": self._acquisition.id}
         self._logs.add_line(as_json(entry | {"header": start.metadata}))
-        self.is_dirty |= self._columns is not None
+        self._nexus.start = start
+        if self._columns is not None:
+            self._columns.begin(start.metadata)
+            self.is_dirty = True
         if self._pixels is not None or self._has_header:
             return
         with told("cannot write the header to", self.path):
-            file = self._storage.file
-            layout.save_header(self._group, start, layout.split(self._dataset)[1])
-            self._has_header = bool(start.metadata or start.tables or start.appendix)
-            file.flush()
+            self._has_header = self._nexus.save_header(start)
 
-    def _first_image(self, image: Image) -> None:
+    def _first_image(self, image: Image, arrival_s: float) -> None:
         """Make what the first image decides, or see that it is there."""
         making.must_be_as_armed(self._acquisition, image)
         file, name = self._storage.file, self._dataset
         with told("cannot begin", self.path):
             if self._pixels is None:
+                self._nexus.make(image, arrival_s)
                 self._use(*making.make_datasets(file, name, image, self._options))
             else:
                 self._must_agree(image, self._pixels.layout)
             self._logs.add_counts()
             columns = columns_in(self._group)
             columns.truncate(self.base)
+            columns.begin(self._nexus.start.metadata)
         self._columns, self.is_dirty = columns, True
         early, self._early = self._early, []
         for count, reason in early:
@@ -176,7 +180,8 @@ class AcquisitionFile:
             if all(causes):
                 self._early.append((len(images), "rejected"))
                 return [(k, cause) for k, cause in enumerate(causes) if cause]
-            self._first_image(images[causes.index(None)])
+            first = causes.index(None)
+            self._first_image(images[first], arrivals_s[first])
         pixels = self._pixels
         assert pixels is not None
         row = pixels.rows
@@ -203,6 +208,7 @@ class AcquisitionFile:
         """Keep what belongs to rows that are in the file."""
         assert self._columns is not None
         self._columns.extend(images, arrivals_s)
+        self._nexus.wrote(arrivals_s)
         if rejected:
             self._logs.add_losses([row + index for index, _ in rejected], "rejected")
         self.is_dirty = True
@@ -259,6 +265,7 @@ class AcquisitionFile:
         if self._pixels is not None and self._columns is not None:
             self._pixels.settle()
             self._columns.write()
+            self._nexus.write()
         self._logs.write(counts)
 
     def close(self, counts: list[int]) -> None:

@@ -129,10 +129,22 @@ def taken_beside(own_name: str) -> frozenset[str]:
     return RESERVED | {own_name, own_name + SUFFIX}
 
 
-def save_header(group: h5py.Group, start: Start, own_name: str) -> None:
-    """Write what the source says of the series, as datasets and once more as JSON."""
+def save_header(
+    group: h5py.Group, start: Start, own_name: str, inside: str | None = None
+) -> None:
+    """Write what the source says of the series, as datasets and once more as JSON.
+
+    Args:
+        group: Of the detector.
+        start: The series' header.
+        own_name: That of the dataset of frames.
+        inside: A collection of the group for the datasets; None: the group itself.
+    """
     taken = taken_beside(own_name)
-    if start.metadata:
+    if start.metadata and inside is not None:
+        save_metadata(group.create_group(inside), start.metadata)
+        group["header_json"] = as_json(start.metadata)
+    elif start.metadata:
         save_metadata(group, start.metadata, taken)
         group["header_json"] = as_json(start.metadata)
     for name, table in start.tables.items():

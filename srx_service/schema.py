@@ -18,6 +18,7 @@ TYPES = {
     "string": "text",
     "boolean": "`true` or `false`",
     "null": "`null`",
+    "object": "mapping",
 }
 
 

@@ -19,6 +19,7 @@ import msgspec
 
 from srx_service.causes import told
 from srx_service.errors import WriteError
+from srx_service.nxmx import NxmxOptions
 from srx_service.openfiles import OpenFiles
 from srx_service.pixels import H5_ERRORS
 from srx_service.space import Space
@@ -52,6 +53,8 @@ class FileOptions(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
     """Of the service, written beside the data."""
     checksum: bool = False
+    nexus: NxmxOptions | None = None
+    """What a file of NXmx has besides; None: the plain layout."""
     write_behind: WriteBehind | None = None
     """Told how files grow; None: when they go to the disk is left to the kernel."""
     space: Space | None = None

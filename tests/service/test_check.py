@@ -64,6 +64,7 @@ def test_no_write_root_is_pointed_out():
 def test_keys_without_effect_are_pointed_out():
     assert "rotate has no effect without a pipeline" in notes(rotate=True)
     assert "nworkers has no effect" in notes(nworkers=2, socket="sub")
+    assert "source_name has no effect without nexus" in notes(source_name="MAX IV")
 
 
 def test_ports_that_several_entries_share_are_pointed_out():
