@@ -1,12 +1,12 @@
 """`srx demo`: simulated detector → service → Bluesky → HDF5 → Tiled, on this machine.
 
 Simulator, service and Tiled are processes of their own on free ports; nothing of them
-is left when it ends. The files stay in a folder of the demo.
+is left when it ends. The files stay in a folder of the demo. With --watch the detector
+goes on until Ctrl-C, to be looked at in a browser.
 """
 
 import argparse
 import contextlib
-import json
 import logging
 import os
 import signal
@@ -30,11 +30,14 @@ from srx_ophyd.device import SrxDetector
 from srx_ophyd.drivers import SimplonDriver
 from srx_ophyd.plans import srx_fly
 from srx_ophyd.processes import ProcessError, free_port, python_module, running
+from srx_ophyd.showing import line, show
 
 API_KEY = "srxdemo"
 """Of a server that this machine alone can reach, for as long as the demo runs."""
 NOISY = ("bluesky", "numexpr", "httpx")
 """Loggers that tell of every step of theirs."""
+MAX_RATE_HZ = 1000.0
+"""Of the simulator, to be looked at."""
 WHITE_AT = 99.5
 """Percentile of the counts that is drawn white."""
 
@@ -66,17 +69,20 @@ def main(argv: Sequence[str]) -> int:
     """Run the demo; return the exit code."""
     options = _options(argv)
     # a job in a shell's background begins with SIGINT ignored
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
     folder = options.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     try:
+        if options.watch:
+            show(folder, options.shape, options.rate, options.port)
         with place(folder, options.shape) as where:
             rows, picture = measure(where, options.points, options.frames)
     except (KeyboardInterrupt, RunEngineInterrupted):
         print("\ninterrupted; all processes are ended")
-        return 130
+        return 0 if options.watch else 130
     except ProcessError as error:
         print(f"srx demo: {error}")
         return 1
@@ -92,9 +98,14 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
     add("--points", type=int, default=11, help="of the step scan (11)")
     add("--frames", type=int, default=100, help="of the fly scan (100)")
     add("--shape", default="1065,1030", help="of a frame: rows,columns (1065,1030)")
+    add("--watch", action="store_true", help="no scans: a live view, until Ctrl-C")
+    add("--rate", type=float, default=10.0, help="with --watch: frames a second (10)")
+    add("--port", type=int, default=0, help="with --watch: of the page (any free one)")
     options = parser.parse_args(argv)
     if options.points < 1 or options.frames < 1:
         parser.error("--points and --frames: at least 1")
+    if not 0 < options.rate <= MAX_RATE_HZ:
+        parser.error(f"--rate: above 0, at most {MAX_RATE_HZ:g}")
     return options
 
 
@@ -104,48 +115,17 @@ def place(folder: Path, shape: str) -> Iterator[Place]:
     logs, data = folder / "logs", folder / "data"
     for path in (logs, data):
         path.mkdir(exist_ok=True)
-    with contextlib.ExitStack() as stack:
-        simulate = python_module("srx_service", "simulate", "eiger", "--shape", shape)
-        print("starting a simulated Eiger, the service and Tiled …", flush=True)
-        simulator = stack.enter_context(
-            running("simulator", simulate, logs / "simulator.log")
-        )
-        port = free_port()
-        tiled_words = ["tiled", "serve", "catalog", "--temp", "--read", str(data)]
-        tiled_words += ["--api-key", API_KEY, "--port", str(port)]
-        tiled = stack.enter_context(
-            running("Tiled", python_module(*tiled_words), logs / "tiled.log")
-        )
-        ports = simulator.ready_line()
-        api = free_port()
-        config = _configure(folder, int(ports["stream_port"]), api)
-        run = python_module("srx_service", "run", str(config), "demo")
-        service = stack.enter_context(running("service", run, logs / "service.log"))
-        service.wait_for_url(f"http://127.0.0.1:{api}/readyz")
-        tiled.wait_for_url(f"http://127.0.0.1:{port}/api/v1/")
-        yield Place(
-            folder,
-            service=f"http://127.0.0.1:{api}",
-            simplon=f"http://127.0.0.1:{ports['control_port']}",
-            tiled=f"http://127.0.0.1:{port}",
-        )
-
-
-def _configure(folder: Path, source: int, api: int) -> Path:
-    entry = {
-        "class": "Eiger",
-        "dcu_host_purple": "127.0.0.1",
-        "dcu_port_purple": source,
-        "api_host": "127.0.0.1",
-        "api_port": api,
-        "data_port": 0,
-        "dset_name": "/entry/instrument/eiger/data",
-        "write_root": str(folder / "data"),
-        "state_dir": str(folder / "state"),
-    }
-    path = folder / "detectors.yaml"
-    path.write_text(json.dumps({"demo": entry}, indent=2))  # JSON is YAML too
-    return path
+    print("starting a simulated Eiger, the service and Tiled …", flush=True)
+    port = free_port()
+    words = ["tiled", "serve", "catalog", "--temp", "--read", str(data)]
+    words += ["--api-key", API_KEY, "--port", str(port)]
+    with (
+        running("Tiled", python_module(*words), logs / "tiled.log") as tiled,
+        line(folder, shape) as where,
+    ):
+        url = f"http://127.0.0.1:{port}"
+        tiled.wait_for_url(f"{url}/api/v1/")
+        yield Place(folder, where.service, where.simplon, url)
 
 
 def measure(where: Place, points: int, frames: int) -> tuple[list[Row], Path]:

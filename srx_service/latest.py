@@ -18,8 +18,14 @@ from srx_service.messages import NO_PIXELS, Buffer, Image, Start
 from srx_service.picture import Scale
 from srx_service.protocols.stins import encode
 
-SHARE = 1 / 20
+SHARE = 1 / 30
 """Of a core, that views may take while the line needs it."""
+SPARE_CORES = 1.0
+"""Of those that are idle, left alone: a line that is busy leaves some idle, too."""
+IDLE_SHARE = 1 / 4
+"""Of the other idle cores, that views may take instead where that is more."""
+MOST_SHARE = 1 / 3
+"""Of a core, whatever is idle: memory and the interpreter are shared all the same."""
 CACHED = 8
 """Views of one image that are kept, until the next image comes."""
 _View = TypeVar("_View")
@@ -39,9 +45,13 @@ class Latest:
 
     The line puts, any number of HTTP threads look. What is kept is one image and, once
     somebody has looked, a few views of it.
+
+    Args:
+        idle_cores: Tells how many cores nobody needs.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, idle_cores: Callable[[], float] = lambda: 0.0) -> None:
+        self._idle_cores = idle_cores
         self.downsample = 1
         """Pixels along each axis that become one for those who do not ask otherwise."""
         self.rests_until_s = 0.0
@@ -68,6 +78,16 @@ class Latest:
         if image.encoding != NO_PIXELS:
             self._shown = _Shown(self.serial + 1, start, image, row)
             self._views = {}
+
+    def rest_after(self, took_s: float) -> None:
+        """Let views rest for what this one took: seconds of a core."""
+        begun_s = max(self.rests_until_s, time.monotonic())
+        self.rests_until_s = begun_s + self._rest_s(took_s)
+
+    def _rest_s(self, took_s: float) -> float:
+        spare = self._idle_cores() - SPARE_CORES
+        share = min(MOST_SHARE, max(SHARE, spare * IDLE_SHARE))
+        return took_s * (1 / share - 1)
 
     # -- who looks ---------------------------------------------------------------------
 
@@ -186,7 +206,8 @@ class Latest:
                 begun_s = time.thread_time()
                 views[key] = make()
                 took_s = time.thread_time() - begun_s
-                self.rests_until_s = time.monotonic() + took_s * (1 / SHARE - 1)
+                rested_s = time.monotonic() + self._rest_s(took_s)
+                self.rests_until_s = max(self.rests_until_s, rested_s)
             return views[key]
 
 

@@ -26,6 +26,8 @@ MAX_COUNT = 1 << 52
 """Beyond it floats do not tell a count from the next one."""
 MAX_FLOAT = 1e38
 """Single precision ends a little later."""
+MIN_RANGE = 1e-30
+"""Of black to white: single precision can still divide by it."""
 MASK_LEVEL = 255
 MASK_COLOUR = (38, 46, 92)
 """Dark blue, which no grey is."""
@@ -140,39 +142,48 @@ def render(
     step = math.ceil(max(math.sqrt(flat.size / MAX_PIXELS), max(flat.shape) / MAX_SIDE))
     flat = block_mean(flat, step, masked(flat))
     mask = masked(flat)
-    levels = _levels(flat, ~mask, scale, low, high)
-    levels[mask] = MASK_LEVEL
+    low, high = limits(flat, ~mask, low, high)
+    levels = levels_of(flat, mask, scale, low, high)
     picture = Pillow.frombytes("P", levels.shape[::-1], levels.tobytes())
     picture.putpalette([*_PALETTE, *MASK_COLOUR])
     return picture
 
 
-def _levels(
-    pixels: np.ndarray,
-    valid: np.ndarray,
-    scale: Scale,
-    low: float | None,
-    high: float | None,
+def levels_of(
+    pixels: np.ndarray, mask: np.ndarray, scale: Scale, low: float, high: float
 ) -> np.ndarray:
-    """Return greys from 0 to 254."""
-    low, high = _limits(pixels, valid, low, high)
+    """Return greys from 0 to 254, and MASK_LEVEL where pixels are masked.
+
+    Args:
+        pixels: Of any shape.
+        mask: As `masked` returns it.
+        scale: Of the grey.
+        low: What is black, as `limits` returns it.
+        high: What is white.
+    """
     # a logarithm is of counts where pixels are counts
     gain = DECADES if pixels.dtype.kind == "f" else high - low
     first, last = math.floor(low), math.ceil(high)
     if pixels.dtype.kind not in "ui" or last - first >= LEVELS_LISTED:
-        values = np.where(valid, pixels, low)
-        return _greys(values, scale, low, high, gain)
-    # what each level becomes is looked up, which takes a third of the time
-    listed = _greys(np.arange(first, last + 1), scale, low, high, gain)
-    limits = np.iinfo(pixels.dtype)
-    within = np.clip(pixels, max(first, limits.min), min(last, limits.max))
-    return listed.take(np.subtract(within, first, dtype=np.intp, casting="unsafe"))
+        wide = np.result_type(pixels.dtype, np.float32)
+        values = np.clip(np.where(mask, 0, pixels).astype(wide), low, high)
+        levels = _greys(values, scale, low, high, gain)
+    else:
+        # what each level becomes is looked up, which takes a third of the time
+        listed = _greys(np.arange(first, last + 1), scale, low, high, gain)
+        ends = np.iinfo(pixels.dtype)
+        within = np.clip(pixels, max(first, ends.min), min(last, ends.max))
+        levels = listed.take(
+            np.subtract(within, first, dtype=np.intp, casting="unsafe")
+        )
+    levels[mask] = MASK_LEVEL
+    return levels
 
 
 def _greys(
     values: np.ndarray, scale: Scale, low: float, high: float, gain: float
 ) -> np.ndarray:
-    values = (values.astype(np.float32) - np.float32(low)) / np.float32(high - low)
+    values = ((values - low) / (high - low)).astype(np.float32)
     values = np.clip(values, 0, 1)
     if scale == "sqrt":
         values = np.sqrt(values)
@@ -181,15 +192,21 @@ def _greys(
     return np.rint(values * (MASK_LEVEL - 1)).astype(np.uint8)
 
 
-def _limits(
-    pixels: np.ndarray, valid: np.ndarray, low: float | None, high: float | None
+def limits(
+    pixels: np.ndarray,
+    valid: np.ndarray,
+    low: float | None,
+    high: float | None,
+    percentiles: tuple[float, float] = PERCENTILES,
 ) -> tuple[float, float]:
+    """Return what is black and what is white; None is found from the valid pixels."""
     if low is None or high is None:
-        found = _percentiles(pixels, valid)
+        found = _percentiles(pixels, valid, percentiles)
         low = found[0] if low is None else low
         high = found[1] if high is None else high
     low, high = _reachable(pixels.dtype, low, high)
-    return low, high if high > low else max(low + 1, math.nextafter(low, math.inf))
+    is_range = high - low >= MIN_RANGE
+    return low, high if is_range else max(low + 1, math.nextafter(low, math.inf))
 
 
 def _reachable(dtype: np.dtype, low: float, high: float) -> tuple[float, float]:
@@ -203,18 +220,26 @@ def _reachable(dtype: np.dtype, low: float, high: float) -> tuple[float, float]:
     return max(-MAX_FLOAT, min(low, MAX_FLOAT)), max(-MAX_FLOAT, min(high, MAX_FLOAT))
 
 
-def _percentiles(pixels: np.ndarray, valid: np.ndarray) -> tuple[float, float]:
+def _percentiles(
+    pixels: np.ndarray, valid: np.ndarray, percentiles: tuple[float, float]
+) -> tuple[float, float]:
     """Return black and white: of a sample where there are many pixels."""
-    step = max(1, pixels.size // SAMPLED)
-    while math.gcd(step, pixels.shape[-1]) > 1:  # else whole columns are left out
-        step += 1
-    values = pixels.reshape(-1)[::step][valid.reshape(-1)[::step]]
+    sample, _ = sampled(pixels, SAMPLED)
+    values = sample[sampled(valid, SAMPLED)[0]]
     if not values.size:
         return 0.0, 0.0
-    low, high = np.percentile(values.astype(np.float64), PERCENTILES)
+    low, high = np.percentile(values.astype(np.float64), percentiles)
     if low == high:  # nearly all alike, as where photons are few
         high = np.where(valid, pixels, values[0]).max()
     return float(low), float(high)
+
+
+def sampled(pixels: np.ndarray, most: int) -> tuple[np.ndarray, int]:
+    """Return every so many pixels, at most twice `most`, and how many that is."""
+    step = max(1, pixels.size // most)
+    while math.gcd(step, pixels.shape[-1]) > 1:  # else whole columns are left out
+        step += 1
+    return pixels.reshape(-1)[::step], step
 
 
 def as_png(picture: Pillow.Image) -> bytes:

@@ -7,6 +7,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from srx_service.api.page import is_of_page
 from srx_service.api.problems import problem
 from srx_service.api.refusals import Refusals
 from srx_service.api.tokens import Tokens
@@ -57,6 +58,8 @@ class AccessMiddleware:
             return self._foreign(scope)
         if not self._tokens or scope["path"] in ALWAYS_OPEN:
             return None
+        if is_read and not is_view and is_of_page(scope["path"]):
+            return None  # it asks its user for the token
         granted = self._tokens.scope(headers)
         if granted == "control" or (is_read and (granted or not self._protect_reads)):
             return None

@@ -6,12 +6,23 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.middleware.cors import CORSMiddleware
 
-from srx_service.api import compat, frames, health, live, problems, v1
+from srx_service.api import (
+    compat,
+    frames,
+    health,
+    live,
+    page,
+    problems,
+    reference,
+    v1,
+    view,
+)
 from srx_service.api.access import AccessMiddleware
 from srx_service.api.limits import BodyLimitMiddleware
 from srx_service.api.line import ApiSettings, Line
 from srx_service.api.models import Problem
 from srx_service.api.rate import RateMiddleware
+from srx_service.api.viewing import Views
 from srx_service.latest import Latest
 
 VERSION = "1"
@@ -28,6 +39,7 @@ def create_app(line: Line, latest: Latest, settings: ApiSettings) -> FastAPI:
     app = routes(settings)
     app.state.line = line
     app.state.latest = latest
+    app.state.views = Views(line, latest)
     return app
 
 
@@ -38,10 +50,12 @@ def routes(settings: ApiSettings) -> FastAPI:
         version=VERSION,
         description=DESCRIPTION,
         responses=problems.RESPONSES,
+        docs_url=None,  # `reference` has it, without a CDN
+        redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
     )
-    for router in (compat.router, frames.router, v1.router, live.router, health.router):
-        app.include_router(router)
+    for module in (compat, frames, v1, live, view, health, page, reference):
+        app.include_router(module.router)
     if settings.pickle_route:
         app.include_router(compat.pickle_router)
     problems.install(app)

@@ -27,6 +27,9 @@ LEAST_BYTES = 64 << 10
 MAX_UNTAKEN_BYTES = 256 << 20
 """Of answers and live views that clients have not taken yet: beyond, the slowest is
 cut off."""
+NOTHING_TAKEN_LOOKS = 300
+"""Half a minute: whoever takes nothing in so many looks at it is cut off, too. A live
+view waits for its viewer, who may be asleep, for ever."""
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -180,6 +183,8 @@ class Untaken:
     def __init__(self) -> None:
         self._since: dict[object, int] = {}
         """Connections that something waits for, by the look at which it first did."""
+        self._taken: dict[object, tuple[int, int]] = {}
+        """By connection: what waits for it, and the look at which it last got less."""
         self._looks = 0
         self._refusals = Refusals()
 
@@ -188,6 +193,7 @@ class Untaken:
         self._looks += 1
         waiting = {c: size for c in connections if (size := _untaken_bytes(c))}
         self._since = {c: self._since.get(c, self._looks) for c in waiting}
+        self._cut_off_stuck(waiting)
         total = sum(waiting.values())
         for connection in sorted(waiting, key=self._since.__getitem__):
             if total <= MAX_UNTAKEN_BYTES:
@@ -195,6 +201,16 @@ class Untaken:
             total -= waiting[connection]
             self._refusals.count("answers too slowly taken", _address(connection))
             _abort(connection)
+
+    def _cut_off_stuck(self, waiting: dict[object, int]) -> None:
+        before, self._taken = self._taken, {}
+        for connection, size in waiting.items():
+            known, look = before.get(connection, (size, self._looks))
+            look = self._looks if size < known else look
+            self._taken[connection] = size, look
+            if self._looks - look >= NOTHING_TAKEN_LOOKS:
+                self._refusals.count("nothing is taken", _address(connection))
+                _abort(connection)
 
 
 def _abort(connection: object) -> None:

@@ -1,5 +1,7 @@
 """Bearer tokens and what each of them allows."""
 
+import base64
+import contextlib
 import hashlib
 import hmac
 import re
@@ -13,6 +15,8 @@ from srx_service.errors import ConfigError
 Scope = Literal["read", "control"]
 SCOPES: dict[str, Scope] = {"read": "read", "control": "control"}
 """What may stand before a token and a colon; "control" where nothing does."""
+SUBPROTOCOL = "srx.token."
+"""Before a token as base64url, without padding, that comes with a WebSocket."""
 
 
 class Tokens:
@@ -41,18 +45,32 @@ class Tokens:
 
     def scope(self, headers: Headers) -> Scope | None:
         """Return what the token of a request allows; None without a known one."""
-        kind, _, given = headers.get("authorization", "").partition(" ")
-        digest = _digest(given.strip())
+        given = _given(headers)
+        digest = _digest(given or "")
         found: Scope | None = None
         for known, scope in self._scopes.items():
             # All are compared, each in the same time: how long it takes tells nothing.
             if hmac.compare_digest(digest, known):
                 found = scope
-        return found if kind.lower() == "bearer" else None
+        return None if given is None else found
 
     def may_control(self, headers: Headers) -> bool:
         """True where a request may change state."""
         return not self or self.scope(headers) == "control"
+
+
+def _given(headers: Headers) -> str | None:
+    kind, _, given = headers.get("authorization", "").partition(" ")
+    if kind.lower() == "bearer":
+        return given.strip()
+    # A page can send no header with a WebSocket, but names of subprotocols.
+    for name in headers.get("sec-websocket-protocol", "").split(","):
+        text = name.strip().removeprefix(SUBPROTOCOL)
+        if text != name.strip():
+            with contextlib.suppress(ValueError):
+                padding = "=" * (-len(text) % 4)
+                return base64.urlsafe_b64decode(text + padding).decode("latin-1")
+    return None
 
 
 def _read(text: str) -> Iterator[tuple[Scope, str]]:

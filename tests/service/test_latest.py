@@ -1,5 +1,6 @@
 import io
 import json
+import time
 
 import numpy as np
 import pytest
@@ -233,3 +234,17 @@ def test_put_keeps_the_image_and_does_nothing_else(monkeypatch):
     shown = image()
     latest = showing(shown)
     assert latest._shown.image is shown
+
+
+@pytest.mark.parametrize(
+    ("idle_cores", "share"),
+    [(0.0, module.SHARE), (1.1, module.SHARE), (1.8, 0.2), (50, module.MOST_SHARE)],
+)
+def test_views_rest_for_less_where_cores_are_idle(idle_cores, share):
+    latest = Latest(lambda: idle_cores)
+    before_s = time.monotonic()
+    latest.rest_after(1000.0)
+    rests_s = latest.rests_until_s - before_s
+    assert rests_s == pytest.approx(1000 / share - 1000, abs=100)
+    latest.rest_after(1000.0)
+    assert latest.rests_until_s - before_s == pytest.approx(2 * rests_s, abs=100)

@@ -164,7 +164,7 @@ def test_of_many_pixels_a_sample_finds_black_and_white():
     pixels = np.random.default_rng(1).poisson(200, (1000, 1000)).astype("uint32")
     pixels[:, 500:510] = 2**32 - 1
     valid = ~picture.masked(pixels)
-    found = picture._percentiles(pixels, valid)
+    found = picture._percentiles(pixels, valid, picture.PERCENTILES)
     exact = np.percentile(pixels[valid], picture.PERCENTILES)
     assert found == pytest.approx(exact, rel=0.02)
 

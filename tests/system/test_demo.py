@@ -12,6 +12,9 @@ import hdf5plugin  # noqa: F401 - registers the filters
 import pytest
 from PIL import Image
 
+from srx_ophyd import showing
+from tests.system.viewers import viewing
+
 TIMEOUT_S = 110
 
 
@@ -62,6 +65,33 @@ def test_it_takes_two_runs_reads_them_back_and_draws_a_frame(demo, tmp_path):
     with Image.open(tmp_path / "frame.png") as picture:
         assert picture.size == (50, 60)
     assert processes_about(tmp_path) == []
+
+
+def test_a_detector_goes_on_to_be_watched(tmp_path):
+    words = [sys.executable, "-m", "srx_service", "demo", "--folder", str(tmp_path)]
+    words += ["--watch", "--rate", "50", "--shape", "60,50"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as demo:
+        assert demo.stdout is not None
+        url = next(word for word in demo.stdout if word.strip().startswith("http"))
+        with viewing(url.strip().rstrip("/")) as viewer:
+            assert viewer.sees().levels.shape == (60, 50)
+            assert viewer.sees().levels.max() > 0
+            report = viewer.hears()
+            while not report["acquisition"]["counts"]["written"]:
+                report = viewer.hears()
+        assert report["acquisition"]["file"] == str(tmp_path / "data/live_000001.h5")
+        demo.send_signal(signal.SIGTERM)
+        assert demo.wait(TIMEOUT_S) == 0
+    assert processes_about(tmp_path) == []
+
+
+def test_old_files_are_removed(tmp_path):
+    for number in range(1, 8):
+        file = showing._next_file(tmp_path, number)
+        assert not file.exists()
+        file.touch()
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["live_000005.h5", "live_000006.h5", "live_000007.h5"]
 
 
 def test_ctrl_c_ends_it_and_leaves_nothing_running(demo, tmp_path):

@@ -1,5 +1,7 @@
 """What is understood as a token, and what each allows."""
 
+import base64
+
 import pytest
 from starlette.datastructures import Headers
 
@@ -28,6 +30,27 @@ def test_each_token_has_its_scope(text, scopes):
     assert [tokens.may_control(bearer(name)) for name in scopes] == [
         scope == "control" for scope in scopes.values()
     ]
+
+
+def subprotocols(token, *others):
+    text = base64.urlsafe_b64encode(token.encode("latin-1")).decode().rstrip("=")
+    return Headers(
+        {"Sec-WebSocket-Protocol": ", ".join((*others, f"srx.token.{text}"))}
+    )
+
+
+@pytest.mark.parametrize("token", ["a", "ab", "abc", "abcd", "?>~|\\{}"])
+def test_a_token_may_come_as_a_subprotocol(token):
+    tokens = Tokens(f"read:{token}")
+    assert tokens.scope(subprotocols(token, "srx.view")) == "read"
+    assert tokens.scope(subprotocols(token + "x", "srx.view")) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "srx.token.", "srx.token.?", "srx.token.\xff", "a"]
+)
+def test_a_subprotocol_that_is_no_token_opens_nothing(text):
+    assert Tokens("a").scope(Headers({"Sec-WebSocket-Protocol": text})) is None
 
 
 @pytest.mark.parametrize(
