@@ -14,6 +14,7 @@ from srx_service.config import DetectorConfig
 from srx_service.forwarder import Forwarder
 from srx_service.h5file import FileOptions
 from srx_service.messages import Image, Start
+from srx_service.nxmx import NxmxOptions
 from srx_service.ordering import CounterOrdering, Limits, Ordering, SeriesOrdering
 from srx_service.orders import Batch
 from srx_service.recovery import LastLife
@@ -78,6 +79,25 @@ def forwarder(config: DetectorConfig) -> Forwarder:
         address=f"tcp://{config.data_host}:{config.forward_port}",
         limit_bytes=config.forward_limit,
         on_slow_client=config.on_slow_client,
+        to=config.announce,
+    )
+    made.open(curve.server_keys(config.curve_key, config.curve_clients))
+    return made
+
+
+def publisher(config: DetectorConfig) -> Forwarder | None:
+    """Return the publishing port, open; None where none is wanted.
+
+    Raises:
+        ConfigError: As `forwarder`.
+    """
+    if config.pub_port is None:
+        return None
+    made = Forwarder(
+        address=f"tcp://{config.data_host}:{config.pub_port}",
+        limit_bytes=config.forward_limit,
+        on_slow_client="drop",
+        to="subscribers",
     )
     made.open(curve.server_keys(config.curve_key, config.curve_clients))
     return made
@@ -172,7 +192,19 @@ def file_options(
         version=own,
         write_behind=write_behind,
         checksum=config.checksum,
+        nexus=nxmx_options(config),
         space=space,
+    )
+
+
+def nxmx_options(config: DetectorConfig) -> NxmxOptions | None:
+    """Return what files of NXmx have besides; None where they are none."""
+    if config.nexus is None:
+        return None
+    return NxmxOptions(
+        instrument_name=config.instrument_name,
+        source_name=config.source_name,
+        goniometer=config.goniometer,
     )
 
 

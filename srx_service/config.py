@@ -9,7 +9,7 @@ from typing import Any, Literal, Self, TypeVar
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
-from srx_service import config_file, endpoints
+from srx_service import config_file, endpoints, nxmx
 from srx_service.config_keys import Keys
 from srx_service.errors import ConfigError
 from srx_service.protocols import DECODERS, Decoder
@@ -85,9 +85,23 @@ class DetectorConfig(Keys):
         known = DECODERS.get(self.decoder)
         ports = self.ports or (known.ports if known else ())
         own = {"data_port": self.forward_port, "api_port": self.api_port}
+        if self.pub_port is not None:
+            own["pub_port"] = self.pub_port
         modules = getattr(known, "modules", None)
         if problems := endpoints.problems(self.hosts, ports, own, modules):
             raise PydanticCustomError("ports", "{text}", {"text": "; ".join(problems)})
+        return self
+
+    @model_validator(mode="after")
+    def _check_nexus(self) -> Self:
+        if self.nexus is None:
+            return self
+        if self.decoder not in nxmx.CLASSES:
+            text = f"nexus: nxmx is for class {' and '.join(nxmx.CLASSES)}"
+            raise PydanticCustomError("nexus", "{text}", {"text": text})
+        if nxmx.DATASET.fullmatch(self.dataset) is None:
+            text = "nexus: nxmx needs a dset_name such as /entry/instrument/eiger/data"
+            raise PydanticCustomError("nexus", "{text}", {"text": text})
         return self
 
     @model_validator(mode="after")
@@ -95,6 +109,9 @@ class DetectorConfig(Keys):
         wanting = [
             name for name in ("curve_clients", "curve_source") if getattr(self, name)
         ]
+        if self.curve_clients and self.announce == "all":
+            text = "announce: all cannot be had with curve_clients: keep one of them"
+            raise PydanticCustomError("curve", "{text}", {"text": text})
         if bool(wanting) == (self.curve_key is not None):
             return self
         text = "curve_key protects nothing without curve_clients or curve_source"

@@ -19,6 +19,7 @@ from pydantic import (
 from srx_service.config_types import (
     AbsolutePath,
     DatasetPath,
+    Directions,
     FillValue,
     Hosts,
     ListenPort,
@@ -126,6 +127,19 @@ class Keys(BaseModel):
     flush_interval: PositiveFloat = 0.5
     """In seconds: what is written becomes visible to readers, and survives a kill of
     the service, after at most so long."""
+    nexus: Literal["nxmx"] | None = None
+    """"nxmx": files follow NeXus' definition for diffraction, NXmx, besides the plain
+    layout; for DECTRIS detectors ("Eiger", "DectrisStream2") whose `dset_name` is
+    "/entry/instrument/NAME/data". null: the plain layout alone."""
+    instrument_name: str | None = None
+    """With `nexus`: of the beamline, "MAX IV BioMAX", unless header_appendix, or who
+    arms, tells another; null: then it is missing."""
+    source_name: str | None = None
+    """With `nexus`: of the facility, "MAX IV"; as `instrument_name`."""
+    goniometer: Directions = {"omega": (-1.0, 0.0, 0.0)}
+    """With `nexus`: the axes that turn the sample, from it outwards, each with its
+    direction in NeXus' frame, z along the beam and y upwards: {"phi": [0, -1, 0]}. Also
+    `two_theta`, which turns the detector. Angles are those of the header."""
     checksum: bool = False
     """Write a checksum of each chunk beside the images, on or off: `srx verify` finds
     out by it whether a byte of them has changed since."""
@@ -167,6 +181,13 @@ class Keys(BaseModel):
     curve_clients: AbsolutePath | None = None
     """Directory of public keys (*.key): nobody else may connect to the secondary port,
     and what it sends is encrypted; needs `curve_key`. null: everybody may, in plain."""
+    announce: Literal["one", "all"] = "one"
+    """Who gets headers and ends on the secondary port: "one" client, as every message;
+    or "all", each of which then has a whole series with a share of the images. Without
+    `curve_clients`, and with an address as `data_host`."""
+    pub_port: ListenPort | None = None
+    """TCP port where every subscriber gets everything (PUB), unless it is too slow; 0:
+    any free one, null: none."""
     on_slow_client: Literal["drop", "wait"] = "drop"
     """When a client of the secondary port is too slow, or the file is behind: "drop"
     images for it, or "wait", which holds up writing and finally the detector."""

@@ -26,9 +26,10 @@ class ProtocolError(SrxError):
 
     Args:
         kind: A few words, the same for all messages of this sort: they are counted by
-        it. text: What was found and what is allowed. series: The series it belongs to,
-        where that could still be read. number: Its place in the stream, where that
-        could still be read.
+            it.
+        text: What was found and what is allowed.
+        series: The series it belongs to, where that could still be read.
+        number: Its place in the stream, where that could still be read.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Ignored(SrxError):
 
     Args:
         kind: A word or two, the same for all messages of this sort: they are counted
-        by it.
+            by it.
     """
 
     def __init__(self, kind: str) -> None:

@@ -1,7 +1,7 @@
 """Every message again, as the generic stream, to live processing on the secondary port.
 
-A PUSH socket that binds; each message goes to one of the clients, in turn. `msg_number`
-is the service's own counter and has no gaps: it is given after the decision to drop.
+To whom: see `To`. `msg_number` is the service's own counter and has no gaps: it is
+given after the decision to drop.
 """
 
 import logging
@@ -12,11 +12,14 @@ from typing import Literal
 
 from srx_service.curve import ServerKeys
 from srx_service.exposure import exposure_of
+from srx_service.fanout import Fanout
 from srx_service.headers import UNSENDABLE, with_metadata_as_sent
+from srx_service.marks import InTurn, ToAll
 from srx_service.messages import NO_PIXELS, End, Image, Message, Start
 from srx_service.ordering import size_of
 from srx_service.outlet import HIGH_WATER_MARK, Outlet
 from srx_service.protocols.stins import encode
+from srx_service.publication import Publication
 
 logger = logging.getLogger(__name__)
 
@@ -28,9 +31,9 @@ SAMPLED_EVERY_S = 0.1
 """While the file is behind, clients get an image so often."""
 FAREWELL_S = 0.7
 """How long, at the end, what is queued may wait for clients in all."""
-PENDING_LIMIT = 1000
-"""Headers and ends kept for a client that takes none; beyond, series without a single
-forwarded image are left out, the oldest first."""
+To = Literal["one", "all", "subscribers"]
+"""Who gets headers and ends: one client, as every message; all of them, while images go
+to one; or whoever subscribes, who gets images too."""
 
 
 class Forwarder:
@@ -44,6 +47,7 @@ class Forwarder:
         address: ZeroMQ's, as "tcp://*:5556"; port 0: any free one.
         limit_bytes: What may wait for the clients, ZeroMQ's own pipes included.
         on_slow_client: "drop", or "wait", where `is_full` is to hold the line.
+        to: Who gets headers and ends.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class Forwarder:
         address: str,
         limit_bytes: int,
         on_slow_client: Literal["drop", "wait"],
+        to: To = "one",
     ) -> None:
         self.endpoint = address
         """What it is bound to; the true port once it is open."""
@@ -60,6 +65,7 @@ class Forwarder:
         self.sent_images = 0
         self.sent_bytes = 0
         """Of images, their headers included."""
+        self._to: To = to
         self._limit_bytes = limit_bytes
         self._frame_bytes = 0
         """The largest of this series."""
@@ -68,13 +74,10 @@ class Forwarder:
         # Each is written by one thread alone, so that none needs a lock:
         self._put_bytes, self._refused, self._sampled_s = 0, 0, 0.0  # the line's
         self._taken_bytes, self._dropped = 0, 0  # ours
-        self._is_asleep = False
-        self._is_stopping = False
-        self._is_closed = False
+        self._is_asleep = self._is_stopping = self._is_closed = False
         self._start: Start | None = None
         """The header of the open series, which a first client gets first."""
         self._exposure_s: float | None = None
-        self._pending: deque[Start | End] = deque()
         self._is_patient = True
         self._number = 0
 
@@ -148,8 +151,13 @@ class Forwarder:
 
     @property
     def dropped_images(self) -> int:
-        """Images that a client should have had and was too slow for."""
+        """Images that no client got, though one should have; they were too slow."""
         return self._refused + self._dropped
+
+    @property
+    def missed(self) -> int:
+        """Messages that some subscriber did not get; others may have."""
+        return self._outlet.missed if isinstance(self._outlet, Publication) else 0
 
     @property
     def port(self) -> int:
@@ -159,12 +167,18 @@ class Forwarder:
     # -- life --------------------------------------------------------------------------
 
     def open(self, keys: ServerKeys | None = None) -> None:
-        """Bind; with keys for the clients that they name alone.
+        """Bind; with keys (of no use to "all") for the clients that they name alone.
 
         Raises:
             ConfigError: The port is taken, or not ours to take.
         """
-        self._outlet = Outlet(self.endpoint, keys)
+        if self._to == "all":
+            self._outlet = Fanout(self.endpoint)
+            self._marks = ToAll(self._outlet)
+        else:
+            made = Outlet if self._to == "one" else Publication
+            self._outlet = made(self.endpoint, keys)
+            self._marks = InTurn(self._outlet)
         self.endpoint = self._outlet.endpoint
 
     def run(self) -> None:
@@ -199,18 +213,15 @@ class Forwarder:
         self._is_asleep = True
         # Looked at again: what was put before the flag was set rang no bell.
         if not self._queue and not self._is_stopping:
-            self._outlet.poll(-1, for_room=bool(self._pending))
+            self._outlet.poll(-1, for_room=self._marks.are_waiting)
         self._is_asleep = False
 
     def _watch(self) -> None:
         for had, clients in self._outlet.changes():
             self.clients = clients
             logger.info("%s: %d clients", self.endpoint, clients)
-            if not had or not clients:
-                self._pending.clear()
-                self._is_patient = True
-            if not had and self._start is not None:
-                self._pending.append(self._start)
+            self._is_patient = True
+            self._marks.changed(had, clients, self._start)
 
     # -- messages ----------------------------------------------------------------------
 
@@ -232,29 +243,17 @@ class Forwarder:
             self._start = None
         if not self.clients:
             return
-        self._pending.append(message)
-        if len(self._pending) > PENDING_LIMIT:
-            self._collapse()
+        self._marks.add(message)
         while self.clients and not self._send_pending() and self._wait():
             pass
 
-    def _collapse(self) -> None:
-        """Leave out the oldest series that has nothing but its header and its end."""
-        # An end that stands first belongs to a series whose header was sent.
-        first = int(isinstance(self._pending[0], End))
-        del self._pending[first]
-        if isinstance(self._pending[first], End):
-            del self._pending[first]
-
     def _send_pending(self) -> bool:
         """Send the headers and ends that wait; False if some still do."""
-        while self._pending:
-            if not self._outlet.send(encode(self._pending[0], self._number)):
-                return False
-            self._pending.popleft()
-            self._number += 1
-            self._is_patient = True
-        return True
+        if not self._marks.are_waiting:
+            return True
+        before, self._number = self._number, self._marks.send(self._number)
+        self._is_patient |= self._number != before
+        return not self._marks.are_waiting
 
     def _image(self, image: Image) -> None:
         while self.clients:

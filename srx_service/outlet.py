@@ -28,6 +28,13 @@ MAX_SAID_BYTES = 4096
 SMALL_BYTES = 65536
 """Below, a copy costs less than to do without."""
 LINGER_MS = 1000
+KEEPALIVE = {
+    socket.TCP_KEEPIDLE: 30,
+    socket.TCP_KEEPINTVL: 10,
+    socket.TCP_KEEPCNT: 3,
+}
+"""Of TCP, in seconds, and how often: a client whose machine is gone says no good-bye.
+No ZMTP heartbeat: a client that only reads slowly would not answer it either."""
 _EVENT = struct.Struct("=Hi")
 
 
@@ -48,27 +55,10 @@ class Outlet:
         self._bell.setblocking(False)
         self._button.setblocking(False)
         self._context = zmq.Context()
-        self._socket = self._context.socket(zmq.PUSH)
-        self._socket.linger = LINGER_MS
+        self._socket, self._gate = hardened(self._context, zmq.PUSH, keys)
         self._socket.sndhwm = HIGH_WATER_MARK
-        self._socket.handshake_ivl = HANDSHAKE_MS
         # Nobody reads what a client sends: it would fill memory.
-        self._socket.maxmsgsize = MAX_SAID_BYTES
         self._socket.rcvhwm = 1
-        # Without it, whoever speaks no ZMTP is taken for a client of ZMTP 1.0 and gets
-        # messages. With it, and no handler for it, all of ZMTP 3 are let in as before.
-        self._socket.zap_domain = b"srx"
-        self._gate: Gate | None = None
-        if keys is not None:
-            self._socket.curve_server = True
-            self._socket.curve_secretkey = keys.secret
-            self._gate = Gate(self._context, keys.clients)
-        # A client whose machine is gone says no good-bye. No ZMTP heartbeat: a client
-        # that only reads slowly would not answer it either.
-        self._socket.tcp_keepalive = 1
-        self._socket.tcp_keepalive_idle = 30
-        self._socket.tcp_keepalive_intvl = 10
-        self._socket.tcp_keepalive_cnt = 3
         self._monitor = self._socket.get_monitor_socket(EVENTS)
         try:
             self._socket.bind(address)
@@ -96,18 +86,12 @@ class Outlet:
 
     def send(self, parts: Sequence[Buffer]) -> bool:
         """Send all parts, or none where no client's pipe has room."""
-        first, last = parts[0], len(parts) - 1
+        more = zmq.SNDMORE if len(parts) > 1 else 0
         try:
-            self._socket.send(first, zmq.NOBLOCK | (zmq.SNDMORE if last else 0))
+            self._socket.send(parts[0], zmq.NOBLOCK | more)
         except zmq.Again:
             return False
-        # Only the first can find no room: the others go where it went.
-        for k in range(1, last + 1):
-            part, more = parts[k], zmq.SNDMORE if k < last else 0
-            if len(part) < SMALL_BYTES:
-                self._socket.send(part, more)
-            else:
-                self._socket.send(_as_received(part), more, copy=False)
+        send_rest(self._socket, parts)  # only the first can find no room
         return True
 
     def poll(self, timeout_ms: int, *, for_room: bool) -> bool:
@@ -140,6 +124,39 @@ class Outlet:
         self._context.term()
         self._bell.close()
         self._button.close()
+
+
+def hardened(
+    context: "zmq.Context[zmq.Socket[bytes]]", kind: int, keys: ServerKeys | None
+) -> tuple["zmq.Socket[bytes]", Gate | None]:
+    """Return a socket that trusts nobody, and who answers for it if there are keys."""
+    made = context.socket(kind)
+    made.linger = LINGER_MS
+    made.handshake_ivl = HANDSHAKE_MS
+    made.maxmsgsize = MAX_SAID_BYTES
+    # Without it, whoever speaks no ZMTP is taken for a client of ZMTP 1.0 and gets
+    # messages. With it, and no handler for it, all of ZMTP 3 are let in as before.
+    made.zap_domain = b"srx"
+    made.tcp_keepalive = 1
+    made.tcp_keepalive_idle = KEEPALIVE[socket.TCP_KEEPIDLE]
+    made.tcp_keepalive_intvl = KEEPALIVE[socket.TCP_KEEPINTVL]
+    made.tcp_keepalive_cnt = KEEPALIVE[socket.TCP_KEEPCNT]
+    if keys is None:
+        return made, None
+    made.curve_server = True
+    made.curve_secretkey = keys.secret
+    return made, Gate(context, keys.clients)
+
+
+def send_rest(to: "zmq.Socket[bytes]", parts: Sequence[Buffer]) -> None:
+    """Send what follows a first part: it goes where that went."""
+    last = len(parts) - 1
+    for k in range(1, last + 1):
+        part, more = parts[k], zmq.SNDMORE if k < last else 0
+        if len(part) < SMALL_BYTES:
+            to.send(part, more)
+        else:
+            to.send(_as_received(part), more, copy=False)
 
 
 def _as_received(part: Buffer) -> Buffer | zmq.Frame:

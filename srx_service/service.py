@@ -19,6 +19,7 @@ from srx_service.api.server import Server, serve
 from srx_service.config import DetectorConfig, Settings
 from srx_service.control import Control
 from srx_service.ending import Ending
+from srx_service.idle import IdleCores
 from srx_service.journal import Journal
 from srx_service.latest import Latest
 from srx_service.openfiles import OpenFiles
@@ -72,7 +73,7 @@ class Service:
         self._threads = Threads(self.stop)
         self._systemd = Systemd(settings.notify_socket, settings.watchdog_s)
         self.status = Status()
-        self.latest = Latest()
+        self.latest = Latest(IdleCores())
         self._notice = Notice()
         self._turns = Turns()
         self._open_files = OpenFiles(settings.state_dir, name)
@@ -83,6 +84,7 @@ class Service:
         )
         self._queue_limit = int(config.buffer_limit * (1 - building.SOCKETS_SHARE))
         self._forwarder = building.forwarder(config)
+        self._publisher = building.publisher(config)
         self._write_behind = WriteBehind(config.write_behind)
         self._space = Space(config.keep_free, config.write_root)
         self._writer = self._make_writer()
@@ -145,6 +147,7 @@ class Service:
             gauges=self._gauges,
             is_ready=self._is_ready,
             admission=Admission(self._space, config.write_root),
+            timings=self._writer.timings,
         )
         access = building.api_settings(config, settings.api_token)
         app = create_app(control, self.latest, access)
@@ -165,7 +168,8 @@ class Service:
             self._writer.put(batch.orders, batch.size_bytes if has_rows else 0)
         if batch.messages:
             is_behind = self._writer.queued_bytes >= self._queue_limit * FILE_FIRST_AT
-            self._forwarder.put(batch.messages, batch.size_bytes, is_behind=is_behind)
+            for port in filter(None, (self._forwarder, self._publisher)):
+                port.put(batch.messages, batch.size_bytes, is_behind=is_behind)
 
     def _is_full(self, is_held: bool) -> str | None:
         """Return why reading is to be held: a queue is full, or still too full."""
@@ -196,11 +200,24 @@ class Service:
             "forwarded": self._forwarder.sent_images,
             "dropped_for_slow_client": self._forwarder.dropped_images,
             "queued_bytes": self._queued_bytes(),
+            "queue_limit_bytes": self._queue_limit,
             "forward_queued_bytes": self._forwarder.queued_bytes,
+            "forward_queue_limit_bytes": self._forwarder.queue_limit,
             "buffer_limit": self._config.buffer_limit,
             "high_water_mark": self._source.high_water_mark,
+            **self._published(),
             **self._space.shown(),
             **self._journal.shown(),
+        }
+
+    def _published(self) -> dict[str, int]:
+        port = self._publisher
+        if port is None:
+            return {}
+        return {
+            "subscribers": port.clients,
+            "published": port.sent_images,
+            "dropped_for_slow_subscriber": port.dropped_images + port.missed,
         }
 
     # -- life -------------------------------------------------------------------------
@@ -222,6 +239,8 @@ class Service:
             "forward": self._forwarder.run,
             "journal": self._journal.run,
         }
+        if self._publisher is not None:
+            bodies["publish"] = self._publisher.run
         for name, body in bodies.items():
             self._threads.start(name, body)
         logger.info(
@@ -265,6 +284,7 @@ class Service:
             self._space.stop,
             self._rest.stop,
             self._forwarder.stop,
+            *([] if self._publisher is None else [self._publisher.stop]),
             self._journal.stop,
             self._threads.join,
             self._open_files.close,

@@ -167,7 +167,7 @@ def test_settings_do_not_show_the_token():
             {"nworker": 2},
             "nworker: unknown key (did you mean 'nworkers'?); allowed are: ",
         ),
-        ({"colour": 1}, "colour: unknown key; allowed are: api_body_limit, api_"),
+        ({"colour": 1}, "colour: unknown key; allowed are: announce, api_bod"),
         ({"class": "Egier"}, "class: should be one of DectrisStream2, Detector, Eige"),
         ({"pipeline": "Sharpen"}, "pipeline: should be one of "),
         (
@@ -295,6 +295,31 @@ def test_one_entry_is_read_whatever_is_wrong_with_others(write):
 )
 def test_keys_that_would_protect_nothing_are_refused(refusal, keys, text):
     assert refusal(entry(**keys)).startswith(f"FILE:1: eiger: {text}")
+
+
+@pytest.mark.parametrize(
+    ("keys", "text"),
+    [
+        ({"class": "Detector"}, "nexus: nxmx is for class DectrisStream2 and Eiger"),
+        ({"class": "own.module:Eiger"}, "nexus: nxmx is for class DectrisStream2 and"),
+        ({"dset_name": "/entry/data/data"}, "nexus: nxmx needs a dset_name such as /"),
+    ],
+)
+def test_nexus_is_for_detectors_and_places_that_it_fits(refusal, keys, text):
+    found = refusal(entry(nexus="nxmx", **keys))
+    assert found.startswith(f"FILE:1: eiger: {text}")
+
+
+def test_directions_get_the_length_1():
+    axes = config(nexus="nxmx", goniometer={"phi": [0, 0, 2], "omega": [3, 4, 0]})
+    assert axes.goniometer == {"phi": (0, 0, 1), "omega": (0.6, 0.8, 0)}
+    assert [*axes.goniometer] == ["phi", "omega"]
+
+
+@pytest.mark.parametrize("axis", ["[0, 0, 0]", "[1, 0]", "x", "[.nan, 0, 1]"])
+def test_what_is_no_direction_is_refused(refusal, axis):
+    found = refusal(entry(goniometer=f"{{omega: {axis}}}"))
+    assert found.startswith("FILE:2: eiger: goniometer")
 
 
 KEYS = sorted(DetectorConfig.model_construct().public() | ENTRY)

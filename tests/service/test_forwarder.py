@@ -3,7 +3,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from srx_service.forwarder import PENDING_LIMIT, Forwarder
+from srx_service.forwarder import Forwarder
+from srx_service.marks import PENDING_LIMIT, InTurn, ToAll
 from srx_service.messages import NO_PIXELS, End, Image, Start
 
 KEYS = [
@@ -26,7 +27,7 @@ class FakeOutlet:
 
     def __init__(self, room=10**9):
         self.room = room
-        self.sent = []
+        self.sent, self.announced, self.welcomed = [], [], []
         self.coming = []
         self.waited_ms = []
         self.while_waiting = lambda: None
@@ -41,6 +42,12 @@ class FakeOutlet:
         self.room -= 1
         self.sent.append(parts)
         return True
+
+    def announce(self, parts):
+        self.announced.append(json.loads(parts[0]))
+
+    def welcome(self, parts):
+        self.welcomed.append(parts and json.loads(parts[0]))
 
     def poll(self, timeout_ms, *, for_room):
         self.waited_ms.append(timeout_ms)
@@ -60,11 +67,12 @@ class FakeOutlet:
         self.is_closed = True
 
 
-def make(on_slow_client="drop", clients=1, room=10**9, limit_bytes=1000):
+def make(on_slow_client="drop", clients=1, room=10**9, limit_bytes=1000, marks=InTurn):
     forwarder = Forwarder(
         address="tcp://*:0", limit_bytes=limit_bytes, on_slow_client=on_slow_client
     )
     forwarder._outlet = outlet = FakeOutlet(room)
+    forwarder._marks = marks(outlet)
     outlet.coming = [(k, k + 1) for k in range(clients)]
     forwarder._watch()
     return forwarder, outlet
@@ -378,3 +386,49 @@ def test_the_pipes_of_clients_count_to_the_limit(clients, limit):
 def test_the_port_is_the_true_one_once_open():
     forwarder = Forwarder(address="tcp://*:7", limit_bytes=1, on_slow_client="drop")
     assert forwarder.port == 7
+
+
+def test_announced_headers_and_ends_go_to_all_with_one_number():
+    forwarder, outlet = make(clients=2, marks=ToAll)
+    forwarder._forward(series(2), 8)
+    assert outlet.kinds() == "ii"
+    assert [(h["htype"], h["msg_number"]) for h in outlet.announced] == [
+        ("header", 0),
+        ("series_end", 3),
+    ]
+    assert [h["msg_number"] for h in outlet.headers()] == [1, 2]
+
+
+def test_announced_ends_do_not_wait_for_room():
+    forwarder, outlet = make(room=0, marks=ToAll)
+    forwarder._forward(series(1), 4)
+    assert [h["htype"] for h in outlet.announced] == ["header", "series_end"]
+    assert forwarder.dropped_images == 1
+
+
+def test_a_second_client_in_mid_series_gets_the_announced_header():
+    forwarder, outlet = make(marks=ToAll)
+    forwarder._forward(series(2)[:2], 4)
+    outlet.coming = [(1, 2)]
+    forwarder._watch()
+    assert outlet.welcomed == [None, outlet.announced[0]]
+
+
+def test_a_first_client_in_mid_series_gets_a_header_that_was_never_announced():
+    forwarder, outlet = make(clients=0, marks=ToAll)
+    for messages in (series(1), series(3)[:2]):
+        forwarder._forward(messages, 4)
+    outlet.coming = [(0, 1), (1, 2)]
+    forwarder._watch()
+    forwarder._forward(series(3)[2:], 8)
+    assert outlet.welcomed == [None, None]
+    assert [h["msg_number"] for h in outlet.announced] == [0, 3]
+    assert [h["msg_number"] for h in outlet.headers()] == [1, 2]
+
+
+def test_who_comes_between_two_series_is_welcomed_without_a_header():
+    forwarder, outlet = make(marks=ToAll)
+    forwarder._forward(series(1), 4)
+    outlet.coming = [(1, 2), (2, 1)]
+    forwarder._watch()
+    assert outlet.welcomed == [None, None]

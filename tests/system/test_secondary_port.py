@@ -57,15 +57,17 @@ def until(condition, timeout_s=10.0):
         time.sleep(0.002)
 
 
-@pytest.fixture
-def start():
+@pytest.fixture(params=["one", "all"])
+def start(request):
+    """Open a port; all that a client is promised holds whoever gets the headers."""
     running = []
 
-    def make(on_slow_client="drop", limit_bytes=64 * MIB):
+    def make(on_slow_client="drop", limit_bytes=64 * MIB, to=request.param):
         forwarder = Forwarder(
             address="tcp://127.0.0.1:0",
             limit_bytes=limit_bytes,
             on_slow_client=on_slow_client,
+            to=to,
         )
         forwarder.open()
         thread = threading.Thread(target=forwarder.run)
@@ -94,7 +96,9 @@ def connect():
             setattr(client, name, value)
         had = forwarder.clients
         client.connect(forwarder.endpoint)
-        if kind == zmq.PULL:
+        if kind == zmq.SUB:
+            client.subscribe("")
+        if (kind == zmq.SUB) == (forwarder._to == "subscribers"):
             until(lambda: forwarder.clients == had + 1)
         return client
 
@@ -308,7 +312,9 @@ def test_a_client_that_comes_back_in_mid_series_gets_the_header_first(start, con
     forwarder.put([image(1, b"1234"), End()], 14)
     headers = [h for h, _ in receive(client)]
     assert [h.get("filename", h.get("frame")) for h in headers] == ["b.h5", 1, None]
-    assert [h["msg_number"] for h in headers] == [2, 3, 4]
+    # One client gets a header of its own, all get the one that there is.
+    numbers = {"one": [2, 3, 4], "all": [0, 2, 3]}
+    assert [h["msg_number"] for h in headers] == numbers[forwarder._to]
 
 
 def test_two_clients_share_the_images(start, connect):
@@ -320,7 +326,7 @@ def test_two_clients_share_the_images(start, connect):
     for k, client in enumerate(clients):
         while client.poll(200):
             counts[k] += client.recv_multipart() is not None
-    assert counts == [5, 5]
+    assert counts == {"one": [5, 5], "all": [6, 6]}[forwarder._to]
 
 
 def test_stops_at_once_while_a_client_reads_nothing(start, connect):
@@ -358,3 +364,116 @@ def test_a_forwarder_that_never_ran_can_be_closed():
     forwarder.open()
     forwarder.close()
     forwarder.close()
+
+
+# -- announced to all ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("start", ["all"], indirect=True)
+def test_every_client_gets_header_and_end_around_its_share(start, connect):
+    forwarder = start("wait")
+    clients = [connect(forwarder) for _ in range(3)]
+    for _ in range(2):
+        put_series(forwarder, 30, bytes(50_000))
+    shares = [[receive(client) for _ in range(2)] for client in clients]
+    for share in shares:
+        for (first, _), *_, (last, _) in share:
+            assert (first["htype"], last["htype"]) == ("header", "series_end")
+    numbers = [
+        {h["msg_number"] for series in share for h, _ in series} for share in shares
+    ]
+    assert set.union(*numbers) == set(range(64))
+    assert set.intersection(*numbers) == {0, 31, 32, 63}
+
+
+@pytest.mark.parametrize("start", ["all"], indirect=True)
+def test_a_client_that_reads_nothing_costs_the_others_no_header(start, connect):
+    forwarder = start(limit_bytes=4 * MIB)
+    stalled, client = stall(connect, forwarder), connect(forwarder)
+    for _ in range(20):
+        put_series(forwarder, 10, bytes(100_000))
+        assert receive(client)[0][0]["htype"] == "header"
+    kinds = [h["htype"] for _ in range(20) for h, _ in receive(stalled)]
+    assert kinds.count("header") == kinds.count("series_end") == 20
+
+
+@pytest.mark.parametrize("start", ["all"], indirect=True)
+def test_who_never_takes_headers_is_cut_off(start, connect, caplog):
+    forwarder = start()
+    stall(connect, forwarder)
+    forwarder.put([Start(metadata={"text": "x" * 10_000}), End()] * 1000, 10)
+    until(lambda: "a client is cut off: it takes nothing" in caplog.text)
+
+
+@pytest.mark.parametrize("start", ["all"], indirect=True)
+def test_a_client_in_mid_series_gets_the_header_of_the_others(start, connect):
+    forwarder = start("wait")
+    clients = [connect(forwarder)]
+    forwarder.put([Start(filename="c.h5"), image(0, b"1234")], 14)
+    until(lambda: forwarder.sent_images == 1)
+    clients.append(connect(forwarder))
+    forwarder.put([image(1, b"1234"), image(2, b"1234"), End()], 14)
+    first, second = [[h for h, _ in receive(client)] for client in clients]
+    assert first[0] == second[0]
+    frames = [h["frame"] for h in first + second if h["htype"] == "image"]
+    assert sorted(frames) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("start", ["all"], indirect=True)
+def test_a_client_with_heartbeats_stays(start, connect):
+    forwarder = start()
+    client = connect(forwarder, heartbeat_ivl=50, heartbeat_timeout=200)
+    time.sleep(0.5)
+    put_series(forwarder, 3)
+    assert len(receive(client)) == 5
+
+
+# -- published -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("start", ["subscribers"], indirect=True)
+def test_every_subscriber_gets_everything(start, connect):
+    forwarder = start()
+    clients = [connect(forwarder, zmq.SUB) for _ in range(3)]
+    put_series(forwarder, 200, bytes(1000))
+    for client in clients:
+        headers = [h for h, _ in receive(client)]
+        assert [h["msg_number"] for h in headers] == list(range(202))
+    assert (forwarder.dropped_images, forwarder.missed) == (0, 0)
+
+
+@pytest.mark.parametrize("start", ["subscribers"], indirect=True)
+def test_a_stalled_subscriber_loses_messages_and_the_others_none(start, connect):
+    forwarder = start()
+    connect(forwarder, zmq.SUB, rcvhwm=1, rcvbuf=4096)
+    client = connect(forwarder, zmq.SUB)
+    forwarder.put([Start()], 0)
+    client.recv_multipart()
+    for k in range(100):
+        forwarder.put([image(k, bytes(200_000))], 200_000)
+        assert json.loads(client.recv_multipart()[0])["frame"] == k
+    assert forwarder.missed > 0
+    assert forwarder.dropped_images == 0
+
+
+@pytest.mark.parametrize("start", ["subscribers"], indirect=True)
+def test_who_leaves_is_no_subscriber_any_more(start, connect):
+    forwarder = start()
+    client, other = [connect(forwarder, zmq.SUB) for _ in range(2)]
+    client.close()
+    until(lambda: forwarder.clients == 1)
+    other.close()
+    until(lambda: forwarder.clients == 0)
+    put_series(forwarder, 3)
+    until(lambda: not forwarder._queue)
+    assert forwarder.sent_images == 0
+
+
+@pytest.mark.parametrize("start", ["subscribers"], indirect=True)
+def test_a_pull_socket_is_no_subscriber(start, connect):
+    forwarder = start()
+    connect(forwarder, zmq.PULL)
+    client = connect(forwarder, zmq.SUB)
+    put_series(forwarder, 3)
+    assert len(receive(client)) == 5
+    assert forwarder.clients == 1
