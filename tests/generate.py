@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from srx_service import schema
+from tests.deploy import chart, compose_files
 
 ROOT = Path(__file__).parents[1]
 
@@ -21,6 +23,10 @@ def with_flows(text: str) -> str:
     return _with_part(text, "flows", f"\n{flows.markdown()}\n")
 
 
+def _compose_file(name: str, _: str) -> str:
+    return compose_files.text(name)
+
+
 def _with_part(text: str, name: str, part: str) -> str:
     begin, end = f"<!-- generated: {name} -->\n", f"<!-- /generated: {name} -->"
     return re.sub(f"{begin}.*?{end}", lambda _: begin + part + end, text, flags=re.S)
@@ -30,6 +36,12 @@ GENERATED: dict[str, Callable[[str], str]] = {
     "docs/reference/detectors.schema.json": lambda _: schema.json_text(),
     "docs/reference/configuration.md": with_table,
     "docs/explanations/documents.md": with_flows,
+    "deploy/helm/srx/files/alerts.yaml": chart.alerts_text,
+    "deploy/helm/srx/values.schema.json": chart.schema_text,
+    **{
+        compose_files.path(name): partial(_compose_file, name)
+        for name in compose_files.names()
+    },
 }
 """Files, and what makes their text out of the text they have."""
 
