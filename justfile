@@ -25,6 +25,10 @@ format:
 bench:
     python -m benchmarks
 
+# the site of the documents, in build/site
+docs:
+    python -m sphinx -W docs build/site
+
 # write anew what is generated from code: schema and table of the configuration
 generate:
     python -m tests.generate

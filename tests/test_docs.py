@@ -32,8 +32,11 @@ RUN_ELSEWHERE = {
     "docs/how-to/use-in-ipython.md": "tests/system/test_ipython.py",
     "docs/how-to/use-with-ophyd-async.md": "tests/system/test_async_device.py",
     "docs/how-to/choose-file-names.md": "tests/system/test_file_names.py",
+    "docs/how-to/open-a-file.md": "tests/system/test_tutorial.py",
     "docs/how-to/restrict-access.md": "tests/system/test_curve.py",
+    "docs/how-to/write-nexus.md": "tests/system/test_nexus.py",
     "docs/reference/simplon.md": "tests/system/test_simplon.py",
+    "docs/tutorials/first-scan.md": "tests/system/test_tutorial.py",
 }
 """Documents whose Python and HTTP another module runs, against what they need."""
 FOR_EXAMPLE = {
