@@ -10,7 +10,7 @@ import logging
 import os
 import resource
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -134,6 +134,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     from srx_service import config, process
 
     entry = config.load_one(arguments.config, arguments.name)
+    _require_numba_cache([entry])
     _allow_open_files()
     return process.main(entry, arguments.name, _settings(entry))
 
@@ -142,6 +143,7 @@ def _check(arguments: argparse.Namespace) -> int:
     from srx_service import check, config
 
     entries = config.load(arguments.config)
+    _require_numba_cache(entries.values())
     if problems := check.problems(entries):
         raise ConfigError("\n".join(f"{arguments.config}: {text}" for text in problems))
     for note in check.notes(entries):
@@ -191,6 +193,15 @@ def _settings(entry: "DetectorConfig") -> "Settings":
         notify_socket=os.environ.get("NOTIFY_SOCKET") or None,
         watchdog_s=_watchdog_s(),
     )
+
+
+def _require_numba_cache(entries: "Iterable[DetectorConfig]") -> None:
+    from srx_service import check
+
+    # numba itself would say nothing, and compile at every start
+    folder = os.environ.get("NUMBA_CACHE_DIR")
+    if folder and any(entry.pipeline for entry in entries):
+        check.require_cache(Path(folder))
 
 
 def _allow_open_files() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from srx_service import cli, service
+from srx_service import cli, process
 from srx_service.errors import ConfigError, WriteError
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +20,8 @@ SRX = "import sys; from srx_service.cli import main; sys.exit(main())"
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch):
-    for name in ("LOG_LEVEL", "SRX_API_TOKEN", "SRX_API_TOKEN_FILE", "XDG_STATE_HOME"):
+    tokens = ("SRX_API_TOKEN", "SRX_API_TOKEN_FILE")
+    for name in (*tokens, "LOG_LEVEL", "NUMBA_CACHE_DIR", "XDG_STATE_HOME"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -38,7 +39,7 @@ def _keep_logging():
 def served(monkeypatch):
     """Stand in for the service; return what it is started with."""
     calls = []
-    monkeypatch.setattr(service, "main", lambda *call: calls.append(call) or 0)
+    monkeypatch.setattr(process, "main", lambda *call: calls.append(call) or 0)
     return calls
 
 
@@ -111,6 +112,33 @@ def test_tokens_come_from_one_place(served, monkeypatch, capsys):
     told = capsys.readouterr().err
     assert "unset one" in told
     assert "secret" not in told
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_a_cache_for_pipelines_that_cannot_be_written_is_refused(
+    served, monkeypatch, capsys, tmp_path, command
+):
+    (tmp_path / "file").touch()
+    folder = tmp_path / "file/cache"
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(folder))
+    names = ["cosaxs-pilatus"] if command == "run" else []
+    assert cli.main([command, CONFIG, *names]) == 2
+    told = capsys.readouterr().err
+    assert f"cannot write to {folder} (Not a directory); name a folder that" in told
+    assert served == []
+
+
+def test_a_cache_for_pipelines_is_made(served, monkeypatch, tmp_path):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "not/yet"))
+    assert cli.main(["run", CONFIG, "cosaxs-pilatus"]) == 0
+    assert list((tmp_path / "not").iterdir()) == [tmp_path / "not/yet"]
+    assert list((tmp_path / "not/yet").iterdir()) == []
+
+
+def test_who_has_no_pipeline_needs_no_cache(served, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file/cache"))
+    assert cli.main(["run", CONFIG, "dummy"]) == 0
 
 
 @pytest.mark.parametrize(
@@ -222,7 +250,7 @@ def test_the_exit_code_tells_whose_fault_it_is(monkeypatch, error, code):
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(service, "main", fail)
+    monkeypatch.setattr(process, "main", fail)
     assert cli.main(["run", CONFIG, "dummy"]) == code
 
 
@@ -230,13 +258,13 @@ def test_a_missing_extra_is_named(monkeypatch, capsys):
     def fail(*_):
         raise ModuleNotFoundError("No module named 'zmq'", name="zmq")
 
-    monkeypatch.setattr(service, "main", fail)
+    monkeypatch.setattr(process, "main", fail)
     assert cli.main(["run", CONFIG, "dummy"]) == 1
     assert "No module named 'zmq': pip install 'srx[" in capsys.readouterr().err
 
 
 def test_any_other_error_is_a_traceback(monkeypatch):
-    monkeypatch.setattr(service, "main", lambda *_: 1 / 0)
+    monkeypatch.setattr(process, "main", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         cli.main(["run", CONFIG, "dummy"])
 

@@ -1,5 +1,7 @@
 """compose.yaml without a container engine: its commands, run on this machine."""
 
+import json
+import re
 import shlex
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from srx_service import cli
 from srx_service.config import load
 
 ROOT = Path(__file__).parents[2]
+DETECTORS = ROOT / "deploy/compose/simulated/detectors.yaml"
 
 
 @pytest.fixture
@@ -26,17 +29,23 @@ def option(words, name):
     return words[words.index(name) + 1]
 
 
+def entry_of():
+    """Return what the service of compose.yaml receives, as it is written."""
+    return yaml.safe_load(DETECTORS.read_text())["eiger"]
+
+
 def test_the_services_are_built_from_the_checkout(compose):
-    assert set(compose["services"]) == {"simulator", "service"}
-    for service in compose["services"].values():
-        assert service["build"] == "."
-    assert (ROOT / "Dockerfile").is_file()
+    assert set(compose["services"]) == {"simulator", "service", "tiled", "scan"}
+    for name, service in compose["services"].items():
+        of_bluesky = {"context": ".", "target": "bluesky"}
+        assert service["build"] == (of_bluesky if name in ("tiled", "scan") else ".")
+    stages = (ROOT / "Dockerfile").read_text()
+    assert "\nFROM base AS bluesky\n" in stages
+    assert "\nFROM base AS service\n" in stages
 
 
-def test_the_embedded_configuration_is_one_that_the_service_takes(compose, tmp_path):
-    config = tmp_path / "compose.yaml"
-    config.write_text(compose["configs"]["detectors"]["content"])
-    entry = load(config)[command_of(compose, "service")[-1]]
+def test_its_configuration_is_one_that_the_service_takes(compose):
+    entry = load(DETECTORS)[command_of(compose, "service")[-1]]
     published = compose["services"]["service"]["ports"]
     own = (entry.api_port, entry.forward_port)
     assert published == [f"127.0.0.1:{port}:{port}" for port in own]
@@ -44,29 +53,22 @@ def test_the_embedded_configuration_is_one_that_the_service_takes(compose, tmp_p
     assert entry.endpoints == (f"tcp://simulator:{option(simulator, '--stream-port')}",)
 
 
-def test_the_files_are_where_volumes_and_configs_put_them(compose):
-    service = compose["services"]["service"]
-    assert service["configs"][0]["target"] == command_of(compose, "service")[1]
-    mounted = [volume.split(":")[1] for volume in service["volumes"]]
-    assert mounted == ["/state", "/data"]
-
-
-def test_the_service_has_no_privileges(compose):
-    service = compose["services"]["service"]
-    assert service["cap_drop"] == ["ALL"]
-    assert "no-new-privileges:true" in service["security_opt"]
-    assert "\nUSER srx\n" in (ROOT / "Dockerfile").read_text()
+def test_the_files_are_where_volumes_put_them(compose):
+    places = [v.split(":") for v in compose["services"]["service"]["volumes"]]
+    assert ROOT / places[0][0] == DETECTORS
+    assert places[0][1] == command_of(compose, "service")[1]
+    assert [place[1] for place in places[1:]] == ["/state", "/data"]
 
 
 def test_nothing_is_published_to_other_machines(compose):
     for service in compose["services"].values():
-        assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+        assert all(p.startswith("127.0.0.1:") for p in service.get("ports", []))
 
 
 def test_the_image_has_the_command_that_compose_runs(compose):
     dockerfile = (ROOT / "Dockerfile").read_text()
     assert 'ENTRYPOINT ["srx"]' in dockerfile
-    for name in compose["services"]:
+    for name in ("simulator", "service"):
         words = command_of(compose, name)
         assert words[0] in cli.parser().format_help()
 
@@ -78,7 +80,7 @@ def test_simulator_and_service_of_compose_take_a_series(
     words = command_of(compose, "simulator")
     assert words[:2] == ["simulate", "eiger"]
     simulator = start_simulator("eiger", "--host", option(words, "--host"))
-    entry = yaml.safe_load(compose["configs"]["detectors"]["content"])["eiger"]
+    entry = entry_of()
     here = {"dcu_host_purple": "127.0.0.1", "write_root": str(data)}
     here["dcu_port_purple"] = simulator.ports["stream_port"]
     for key in ("api_port", "data_port"):
@@ -95,13 +97,15 @@ def test_simulator_and_service_of_compose_take_a_series(
     service.wait_until(lambda: service.get(path)["state"] == "done")
 
 
-def test_the_health_check_asks_what_the_service_answers(compose, start_service):
-    check = compose["services"]["service"]["healthcheck"]["test"]
-    assert check[:3] == ["CMD", "python", "-c"]
+def test_the_health_check_asks_what_the_service_answers(start_service, monkeypatch):
+    text = (ROOT / "Dockerfile").read_text()
+    assert f"SRX_READY=http://127.0.0.1:{entry_of()['api_port']}/readyz" in text
+    [words] = re.findall(r"^    CMD (\[.*\])$", text, re.M)
+    program, option, code = json.loads(words)
+    assert (program, option) == ("python", "-c")
     service = start_service({"dcu_port_purple": 9})
-    port = compose["configs"]["detectors"]["content"]
-    code = check[3].replace(
-        f":{yaml.safe_load(port)['eiger']['api_port']}",
-        f":{service.ports['api_port']}",
-    )
-    exec(compile(code.replace("localhost", "127.0.0.1"), "healthcheck", "exec"))
+    monkeypatch.setenv("SRX_READY", f"{service.url}/readyz")
+    exec(compile(code, "healthcheck", "exec"))
+    monkeypatch.setenv("SRX_READY", f"{service.url}/not-there")
+    with pytest.raises(OSError, match="404"):
+        exec(compile(code, "healthcheck", "exec"))
