@@ -1,9 +1,10 @@
 """A step scan: python step_scan.py SERVICE_URL SIMPLON_URL FOLDER TILED_URL.
 
 FOLDER lies below the service's `write_root`, and Tiled may read it. TILED_API_KEY in
-the environment lets us write to Tiled.
+the environment lets us write to Tiled, SRX_TOKEN control a service that asks for one.
 """
 
+import os
 import sys
 from typing import Any
 
@@ -25,6 +26,7 @@ def main(service: str, simplon: str, folder: str, tiled: str) -> None:
         driver=SimplonDriver(simplon),
         write_path_template=f"{folder}/{{name}}_{{uid8}}.h5",
         exposure_s=0.01,
+        token=os.environ.get("SRX_TOKEN"),
     )
     motor = SynAxis(name="motor")
     engine: Any = RunEngine({})

@@ -179,8 +179,9 @@ class Keys(BaseModel):
     """File with the service's own secret key, made by `srx keys`:
     "/etc/srx/keys/service.key_secret"."""
     curve_clients: AbsolutePath | None = None
-    """Directory of public keys (*.key): nobody else may connect to the secondary port,
-    and what it sends is encrypted; needs `curve_key`. null: everybody may, in plain."""
+    """Directory of public keys (*.key): nobody else may connect to the secondary port
+    and `pub_port`, and what they send is encrypted; needs `curve_key`. null: everybody
+    may, in plain."""
     announce: Literal["one", "all"] = "one"
     """Who gets headers and ends on the secondary port: "one" client, as every message;
     or "all", each of which then has a whole series with a share of the images. Without

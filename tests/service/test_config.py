@@ -222,6 +222,8 @@ def test_a_key_that_cannot_be_used_is_named_with_its_line(refusal, keys, text):
             {"dcu_host_purple": "localhost", "data_port": 9999},
             "port 9999 is used twice: data_port and the detector at tcp://localhost:9999",
         ),
+        ({"pub_port": 26001}, "port 26001 is used twice: data_port and pub_port"),
+        ({"pub_port": 5000}, "port 5000 is used twice: api_port and pub_port"),
         (
             {"dcu_port_purple": "[7, 7]"},
             "tcp://dcu:7 is connected to twice; nworkers is what makes parallel "
@@ -291,6 +293,10 @@ def test_one_entry_is_read_whatever_is_wrong_with_others(write):
         ({"curve_clients": "/c"}, "curve_clients needs curve_key, a secret key of "),
         ({"curve_source": "/s.key"}, "curve_source needs curve_key, a secret key of "),
         ({"curve_key": "/k"}, "curve_key protects nothing without curve_clients or cu"),
+        (
+            {"curve_key": "/k", "curve_clients": "/c", "announce": "all"},
+            "announce: all cannot be had with curve_clients: keep one of them",
+        ),
     ],
 )
 def test_keys_that_would_protect_nothing_are_refused(refusal, keys, text):

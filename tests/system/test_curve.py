@@ -44,10 +44,13 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def port(folder):
-    """A secondary port for known clients."""
+def port(folder, request):
+    """A secondary port for known clients; or, where a test says so, subscribers."""
     forwarder = Forwarder(
-        address="tcp://127.0.0.1:0", limit_bytes=1 << 20, on_slow_client="drop"
+        address="tcp://127.0.0.1:0",
+        limit_bytes=1 << 20,
+        on_slow_client="drop",
+        to=getattr(request, "param", "one"),
     )
     clients = folder / "clients"
     forwarder.open(curve.server_keys(folder / "service.key_secret", clients))
@@ -95,6 +98,21 @@ def test_a_known_client_gets_every_message(folder, port, connect):
     kinds = [json.loads(parts[0])["htype"] for parts in messages]
     assert kinds == ["header", "image", "series_end"]
     assert messages[1][1] == b"abcd"
+
+
+@pytest.mark.parametrize("port", ["subscribers"], indirect=True)
+def test_a_subscriber_needs_a_known_key_too(folder, port, connect):
+    server, known = pair(folder / "service")[0], pair(folder / "clients" / "live")
+    stranger = connect(port.endpoint, pair(folder / "stranger"), server, zmq.SUB)
+    client = connect(port.endpoint, known, server, zmq.SUB)
+    for each in (stranger, client):
+        each.subscribe("")
+    until(lambda: port.clients == 1)
+    put_series(port)
+    kinds = [json.loads(client.recv_multipart()[0])["htype"] for _ in range(3)]
+    assert kinds == ["header", "image", "series_end"]
+    assert not stranger.poll(REFUSED_MS)
+    assert port.clients == 1
 
 
 def test_nobody_else_gets_anything_nor_is_counted(folder, port, connect, caplog):
