@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from srx_service import zmtp
+from srx_service.bell import Bell
 from srx_service.errors import ConfigError, ProtocolError
 from srx_service.marks import PENDING_LIMIT
 from srx_service.messages import Buffer
@@ -129,9 +130,7 @@ class Fanout:
         except OSError as error:
             text = f"data_port: cannot listen on {address}: {error.strerror}"
             raise ConfigError(text) from error
-        self._bell, self._button = socket.socketpair()
-        self._bell.setblocking(False)
-        self._button.setblocking(False)
+        self._bell = Bell()
         self.endpoint = f"tcp://{host}:{self._listener.getsockname()[1]}"
         """What it is bound to, with the true port."""
 
@@ -223,8 +222,7 @@ class Fanout:
             self._attend(peers[descriptor], ready[descriptor])
         if self._listener.fileno() in ready:
             self._accept()
-        with suppress(BlockingIOError):
-            self._bell.recv(4096)
+        self._bell.hush()
         self._hang_up()
         return bool(ready)
 
@@ -258,8 +256,7 @@ class Fanout:
 
     def ring(self) -> None:
         """End a `poll`; any thread may."""
-        with suppress(OSError):  # closed, or rung often enough
-            self._button.send(b"\0")
+        self._bell.ring()
 
     def close(self) -> None:
         """Unbind, once what waits has gone out, or a moment has passed."""
@@ -270,7 +267,6 @@ class Fanout:
                 _let_go(peer, end_s)
             peer.connection.close()
         self._bell.close()
-        self._button.close()
 
 
 def _drop(peer: Peer) -> None:

@@ -3,11 +3,11 @@
 import socket
 import struct
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from typing import Any
 
 import zmq
 
+from srx_service.bell import Bell
 from srx_service.clients import EVENTS, Clients
 from srx_service.curve import ServerKeys
 from srx_service.errors import ConfigError
@@ -51,9 +51,7 @@ class Outlet:
 
     def __init__(self, address: str, keys: ServerKeys | None = None) -> None:
         self._peers = Clients()
-        self._bell, self._button = socket.socketpair()
-        self._bell.setblocking(False)
-        self._button.setblocking(False)
+        self._bell = Bell()
         self._context = zmq.Context()
         self._socket, self._gate = hardened(self._context, zmq.PUSH, keys)
         self._socket.sndhwm = HIGH_WATER_MARK
@@ -105,14 +103,12 @@ class Outlet:
         if for_room:
             watched.append((self._socket, zmq.POLLOUT))
         is_ready = bool(zmq.zmq_poll(watched, timeout_ms))
-        with suppress(BlockingIOError):
-            self._bell.recv(4096)
+        self._bell.hush()
         return is_ready
 
     def ring(self) -> None:
         """End a `poll`; any thread may."""
-        with suppress(OSError):  # closed, or rung often enough
-            self._button.send(b"\0")
+        self._bell.ring()
 
     def close(self) -> None:
         """Unbind; what is in the pipes may still go out for a moment."""
@@ -123,7 +119,6 @@ class Outlet:
             self._gate.close()
         self._context.term()
         self._bell.close()
-        self._button.close()
 
 
 def hardened(

@@ -4,7 +4,6 @@ An XPUB socket, which a SUB socket connects to as to PUB. A message waits a mome
 the slowest subscriber; then it goes to those who have room, and is counted.
 """
 
-import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -12,6 +11,7 @@ from typing import Any
 
 import zmq
 
+from srx_service.bell import Bell
 from srx_service.curve import ServerKeys
 from srx_service.errors import ConfigError
 from srx_service.messages import Buffer
@@ -42,9 +42,7 @@ class Publication:
         self.missed = 0
         """Messages that some subscriber did not get."""
         self._is_patient = True
-        self._bell, self._button = socket.socketpair()
-        self._bell.setblocking(False)
-        self._button.setblocking(False)
+        self._bell = Bell()
         self._context = zmq.Context()
         self._socket, self._gate = hardened(self._context, zmq.XPUB, keys)
         self._socket.sndhwm = HIGH_WATER_MARK
@@ -108,14 +106,12 @@ class Publication:
         if self._gate is not None:
             watched.append((self._gate.socket, zmq.POLLIN))
         is_ready = for_room or bool(zmq.zmq_poll(watched, timeout_ms))
-        with suppress(BlockingIOError):
-            self._bell.recv(4096)
+        self._bell.hush()
         return is_ready
 
     def ring(self) -> None:
         """End a `poll`; any thread may."""
-        with suppress(OSError):  # closed, or rung often enough
-            self._button.send(b"\0")
+        self._bell.ring()
 
     def close(self) -> None:
         """Unbind; what is in the pipes may still go out for a moment."""
@@ -124,4 +120,3 @@ class Publication:
             self._gate.close()
         self._context.term()
         self._bell.close()
-        self._button.close()

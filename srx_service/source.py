@@ -1,12 +1,11 @@
 """ZeroMQ sockets to parts: the only poll loop."""
 
-import contextlib
-import socket
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import zmq
 
+from srx_service.bell import Bell
 from srx_service.curve import ClientKeys
 from srx_service.links import Link
 from srx_service.messages import Buffer
@@ -76,12 +75,10 @@ class Source:
         for index, endpoint in enumerate(endpoints):
             for _ in range(connections):
                 self._connect(endpoint, kind, index if modules > 1 else 0)
-        self._waker, self._woken = socket.socketpair()
-        self._waker.setblocking(False)
-        self._woken.setblocking(False)
+        self._bell = Bell()
         self._poller, self._idle_poller = zmq.Poller(), zmq.Poller()
         for poller in (self._poller, self._idle_poller):
-            poller.register(self._woken.fileno(), zmq.POLLIN)
+            poller.register(self._bell.fileno(), zmq.POLLIN)
         for sock in self._sockets:
             self._poller.register(sock, zmq.POLLIN)
         self._is_reading = True
@@ -116,8 +113,7 @@ class Source:
 
     def wake(self) -> None:
         """Let a poll return; may be called from any thread."""
-        with contextlib.suppress(OSError):  # closed, or woken often enough already
-            self._waker.send(b"\0")
+        self._bell.ring()
 
     def poll(self, timeout_ms: int) -> list[Socket]:
         """Wait for messages or a wake-up; return the sockets to read."""
@@ -129,15 +125,8 @@ class Source:
             if isinstance(sock, zmq.Socket):
                 ready.append(sock)
             else:
-                self._drain_wakes()
+                self._bell.hush()
         return ready
-
-    def _drain_wakes(self) -> None:
-        try:
-            while self._woken.recv(4096):
-                continue
-        except BlockingIOError:
-            return
 
     def mend(self, now_s: float) -> None:
         """Connect anew where libzmq has given up; now by a clock that ever grows."""
@@ -247,8 +236,7 @@ class Source:
         for sock in self._sockets:
             sock.close(0)
         self._context.term()
-        self._waker.close()
-        self._woken.close()
+        self._bell.close()
 
 
 class _Connection:
