@@ -1,7 +1,6 @@
 """Bluesky, the device, the service, a simulated detector and Tiled, all real."""
 
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -207,13 +206,11 @@ def test_a_service_that_is_killed_in_a_scan_fails_it_with_its_cause(own_beamline
 
     thread = threading.Thread(target=kill)
     thread.start()
-    begun_s = time.monotonic()
     text = own_beamline.fails(bp.count([own_beamline.det], num=100))
     thread.join()
     assert "unreachable" in text
     assert "at frame 0 of 1; acquisition" in text
     assert own_beamline.det.file.get() in text
-    assert time.monotonic() - begun_s < 20
     with h5py.File(own_beamline.det.file.get(), swmr=True, libver="latest") as file:
         told = sum(name == "event" for name, _ in own_beamline.documents)
         assert len(file[DSET]) >= told >= 2

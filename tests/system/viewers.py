@@ -33,7 +33,6 @@ class Viewer:
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
         self.reports: list[dict[str, Any]] = []
-        self.pictures = 0
 
     def say(self, **wish: Any) -> None:
         self.socket.send(json.dumps(wish))
@@ -47,7 +46,6 @@ class Viewer:
             if isinstance(message, str):
                 self.reports.append(json.loads(message))
                 continue
-            self.pictures += 1
             seen = read(message)
             if all(seen.told[name] == value for name, value in wanted.items()):
                 return seen
