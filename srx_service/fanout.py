@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import chain, islice
 
 from srx_service import zmtp
 from srx_service.bell import Bell
@@ -96,8 +97,8 @@ class Peer:
         """
         with suppress(BlockingIOError):
             while self._waiting:
-                pieces = [piece for message in self._waiting for piece in message]
-                self._forget(self.connection.sendmsg(pieces[:PIECES]))
+                pieces = islice(chain.from_iterable(self._waiting), PIECES)
+                self._forget(self.connection.sendmsg(pieces))
 
     def _forget(self, sent: int) -> None:
         while sent:

@@ -59,12 +59,10 @@ class Outlet:
         self._socket.rcvhwm = 1
         self._monitor = self._socket.get_monitor_socket(EVENTS)
         try:
-            self._socket.bind(address)
-        except zmq.ZMQError as error:
+            self.endpoint = bound(self._socket, address, "data_port")
+        except ConfigError:
             self.close()
-            text = f"data_port: cannot listen on {address}: {error.strerror}"
-            raise ConfigError(text) from error
-        self.endpoint = str(self._socket.getsockopt_string(zmq.LAST_ENDPOINT))
+            raise
         """What it is bound to, with the true port."""
 
     @property
@@ -141,6 +139,25 @@ def hardened(
     made.curve_server = True
     made.curve_secretkey = keys.secret
     return made, Gate(context, keys.clients)
+
+
+def bound(to: "zmq.Socket[bytes]", address: str, key: str) -> str:
+    """Bind a socket; return what it is bound to.
+
+    Args:
+        to: The socket.
+        address: ZeroMQ's.
+        key: Of detectors.yaml, that names the port.
+
+    Raises:
+        ConfigError: The port is taken, or not ours to take.
+    """
+    try:
+        to.bind(address)
+    except zmq.ZMQError as error:
+        text = f"{key}: cannot listen on {address}: {error.strerror}"
+        raise ConfigError(text) from error
+    return str(to.getsockopt_string(zmq.LAST_ENDPOINT))
 
 
 def send_rest(to: "zmq.Socket[bytes]", parts: Sequence[Buffer]) -> None:

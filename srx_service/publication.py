@@ -15,7 +15,7 @@ from srx_service.bell import Bell
 from srx_service.curve import ServerKeys
 from srx_service.errors import ConfigError
 from srx_service.messages import Buffer
-from srx_service.outlet import hardened, send_rest
+from srx_service.outlet import bound, hardened, send_rest
 
 HIGH_WATER_MARK = 16
 """Messages in the pipe of each subscriber; they share the bytes."""
@@ -49,12 +49,10 @@ class Publication:
         # Each subscription, and the end of each, is told.
         self._socket.setsockopt(zmq.XPUB_VERBOSER, 1)
         try:
-            self._socket.bind(address)
-        except zmq.ZMQError as error:
+            self.endpoint = bound(self._socket, address, "pub_port")
+        except ConfigError:
             self.close()
-            text = f"pub_port: cannot listen on {address}: {error.strerror}"
-            raise ConfigError(text) from error
-        self.endpoint = str(self._socket.getsockopt_string(zmq.LAST_ENDPOINT))
+            raise
         """What it is bound to, with the true port."""
 
     def changes(self) -> Iterator[tuple[int, int]]:

@@ -85,6 +85,9 @@ class Service:
         self._queue_limit = int(config.buffer_limit * (1 - building.SOCKETS_SHARE))
         self._forwarder = building.forwarder(config)
         self._publisher = building.publisher(config)
+        self._ports = {"forward": self._forwarder}
+        if self._publisher is not None:
+            self._ports["publish"] = self._publisher
         self._write_behind = WriteBehind(config.write_behind)
         self._space = Space(config.keep_free, config.write_root)
         self._writer = self._make_writer()
@@ -168,7 +171,7 @@ class Service:
             self._writer.put(batch.orders, batch.size_bytes if has_rows else 0)
         if batch.messages:
             is_behind = self._writer.queued_bytes >= self._queue_limit * FILE_FIRST_AT
-            for port in filter(None, (self._forwarder, self._publisher)):
+            for port in self._ports.values():
                 port.put(batch.messages, batch.size_bytes, is_behind=is_behind)
 
     def _is_full(self, is_held: bool) -> str | None:
@@ -236,11 +239,9 @@ class Service:
             "write behind": self._write_behind.run,
             "space": self._space.run,
             "rest": self._rest.run,
-            "forward": self._forwarder.run,
+            **{name: port.run for name, port in self._ports.items()},
             "journal": self._journal.run,
         }
-        if self._publisher is not None:
-            bodies["publish"] = self._publisher.run
         for name, body in bodies.items():
             self._threads.start(name, body)
         logger.info(
@@ -283,8 +284,7 @@ class Service:
             self._write_behind.stop,
             self._space.stop,
             self._rest.stop,
-            self._forwarder.stop,
-            *([] if self._publisher is None else [self._publisher.stop]),
+            *(port.stop for port in self._ports.values()),
             self._journal.stop,
             self._threads.join,
             self._open_files.close,
