@@ -12,6 +12,7 @@ import numpy as np
 
 from benchmarks import senders
 from benchmarks.clients import Client, Viewer
+from benchmarks.memory import touch
 from benchmarks.processes import PATIENCE_S
 from benchmarks.rows import Row
 from benchmarks.service import WARM_UP, Service, free_port
@@ -107,6 +108,8 @@ class Yardstick:
 
     def _series(self, run: Run) -> None:
         row = self._row
+        if row.is_written:
+            touch(self._file.parent, row.frames * row.frame_bytes)
         source, forward = free_port(), free_port()
         file = self._file if row.is_written else "-"
         words: list[object] = [self._folder / "yardstick", source, *row.shape]
@@ -165,6 +168,8 @@ class Served:
     def _series(self, run: Run, frames: int) -> None:
         service, row = self.service, self._row
         file = self._target / "service.h5" if row.is_written else None
+        if row.is_written:
+            touch(self._target, frames * row.frame_bytes)
         before, cpu_s = service.forwarded(), service.cpu_s()
         viewer = Viewer(service.api_port) if row.has_viewer else None
         try:
