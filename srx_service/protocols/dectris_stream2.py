@@ -25,6 +25,7 @@ import msgspec
 import numpy as np
 
 from srx_service.codecs import chunk_shape, dectris_cbor
+from srx_service.codecs.cbor_templates import ImageTemplate
 from srx_service.codecs.dectris_cbor import Packed
 from srx_service.codecs.dectris_messages import by_label, convert, read_tables, write
 from srx_service.codecs.fields import MAX_PIXELS, Frame, Number, number_in
@@ -57,6 +58,8 @@ TABLES = {
 """To the name in Start.tables, `_<channel>` behind it where there are several."""
 CHANNEL = "threshold_1"
 """The one that is not told of in extras where there is no other."""
+MAX_MISSES = 8
+"""After so many, one image in 2**8 is learned from, which takes a millisecond."""
 
 _OF_START = {"type", "series_id", "user_data", *TABLES}
 _OF_IMAGE = {"type", "series_id", "series_unique_id", "image_id", "data", "user_data"}
@@ -78,6 +81,11 @@ class DectrisStream2Decoder:
     ports: ClassVar[tuple[int, ...]] = (31001,)
     order: ClassVar[Literal["counter", "series"]] = "series"
 
+    def __init__(self) -> None:
+        self._template: ImageTemplate | None = None
+        self._misses = self._rest = 0
+        """Images learned from since one was like that, and how many are let by."""
+
     def decode(self, parts: Sequence[Buffer], module: int = 0) -> tuple[Message]:
         """Return the one message that these parts are.
 
@@ -85,15 +93,40 @@ class DectrisStream2Decoder:
             ProtocolError: They are not what the module's table says.
             Ignored: It is a message of another type.
         """
+        known = self._like_one_before(parts)
+        if known is not None:
+            return (known,)
         fields = dectris_cbor.read_message(parts)
         match fields["type"]:
             case "image":
-                return (_image(fields),)
+                image = _image(fields)
+                self._learn_from(parts[0], image)
+                return (image,)
             case "start":
                 return (_start(fields),)
             case "end":
                 return (End(series=convert(fields, _Numbered).series_id),)
         raise Ignored(f"type {fields['type'][:80]!r}")
+
+    def _like_one_before(self, parts: Sequence[Buffer]) -> Image | None:
+        if self._template is None or len(parts) != 1:
+            return None
+        image = self._template.read(parts[0])
+        if image is not None:
+            self._misses = self._rest = 0
+        return image
+
+    def _learn_from(self, message: Buffer, image: Image) -> None:
+        """Let the messages to come be compared with this one."""
+        if self._rest:
+            self._rest -= 1
+            return
+        self._rest = (1 << self._misses) - 1
+        self._misses = min(MAX_MISSES, self._misses + 1)
+        try:
+            self._template = ImageTemplate(message, image, "image_id")
+        except ValueError:
+            self._template = None
 
 
 def _start(fields: dict[str, Any]) -> Start:
