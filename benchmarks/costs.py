@@ -36,7 +36,7 @@ USUAL = Way("as usual", {})
 SUMMED = Way("with checksums", {"checksum": True})
 COMPARED = ((USUAL, BARE, 1.03), (SUMMED, USUAL, 1.10))
 """What is compared with what, and the most that it may cost."""
-FRAMES = {50: 60_000, 512: 4_000, 1065: 4_000, 2000: 120}
+FRAMES = {50: 150_000, 512: 6_000, 1065: 8_000, 2000: 200}
 """In a run, by the lines of a frame."""
 
 

@@ -42,19 +42,20 @@ class Checksums:
         self._sums = sums
         self._frames, self._step = frames.chunks[:2]
         self._parts = math.prod(sums.row_shape)
-        self._kept: dict[int, int] = {}
-        """Those not yet written, by the place of their chunk."""
+        self.kept: dict[int, int] = {}
+        """Those not yet written, by the place of their chunk: where a frame is one
+        chunk, its row. The writer adds to it."""
 
     def put(self, offset: tuple[int, ...], blob: Buffer, filter_mask: int = 0) -> None:
         """Write a chunk and keep its checksum."""
         self._write(offset, blob, filter_mask)
         place = offset[0] // self._frames * self._parts + offset[1] // self._step
         # after the writing, whose copying leaves the blob in the cache: half the cost
-        self._kept[place] = digest(blob)
+        self.kept[place] = digest(blob)
 
     def write(self, rows: int) -> None:
         """Write what was kept; `rows` are all that the dataset has."""
-        kept, parts, sums = self._kept, self._parts, self._sums
+        kept, parts, sums = self.kept, self._parts, self._sums
         sums.resize(chunks_of(rows, self._frames))
         if not kept:
             return
@@ -70,7 +71,7 @@ class Checksums:
         """Forget the chunks behind the last row that is left."""
         count = chunks_of(rows, self._frames)
         end = count * self._parts
-        self._kept = {k: value for k, value in self._kept.items() if k < end}
+        self.kept = {k: value for k, value in self.kept.items() if k < end}
         self._sums.resize(min(count, self._sums.rows))
 
 

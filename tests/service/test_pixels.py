@@ -214,5 +214,6 @@ def refuse_after(made, count, monkeypatch):
             raise OSError(28, "disk full")
         real(offset, blob, filter_mask)
 
-    for owner in filter(None, (made, made._shared)):
-        monkeypatch.setattr(owner, "_put", put)
+    monkeypatch.setattr(made, "_write", put)
+    if made._shared is not None:
+        monkeypatch.setattr(made._shared, "_put", put)
