@@ -31,9 +31,9 @@ QUIET_S = 0.02
 """Sockets that were empty for so long have nothing on its way: one that was emptied is
 filled again from the network a moment later, and a large message takes its time."""
 TICK_S = 0.05
-RESUME_AT = 15 / 16
-"""Of the limit: reading resumes once the queues have sunk to this. In small steps
-network, reading and writing go on side by side; in large ones they take turns."""
+RESUME_AT = 3 / 4
+"""Of the limit: reading resumes once the queues have sunk to this. In small steps more
+is paid for changing places; in larger ones ZeroMQ's share does not bridge the pause."""
 MANY = 4
 """Messages in a batch, from which on they are decoded together where that is known."""
 SIZE_CHANGE = 1.5
