@@ -87,10 +87,12 @@ class Life:
         file = self.desk.writer._filing.file
         if file is None or file._pixels is None:
             return
-        target = file._pixels._shared or file._pixels
+        shared = file._pixels._shared
+        target, name = (shared, "_put") if shared else (file._pixels, "_write")
         error = OSError(28, "No space left on device")
-        target._put = mock.Mock(wraps=target._put)
-        target._put.side_effect = [mock.DEFAULT] * count + [error] * 100
+        write = mock.Mock(wraps=getattr(target, name))
+        write.side_effect = [mock.DEFAULT] * count + [error] * 100
+        setattr(target, name, write)
 
     def _disk_full_at_a_flush(self, _):
         file = self.desk.writer._filing.file

@@ -207,7 +207,7 @@ def test_where_the_storage_refuses_empty_rows_there_are_none(make, file, monkeyp
 def refuse_after(made, count, monkeypatch):
     """Let the disk be full after so many chunks."""
     left = iter(range(count))
-    real = made._put
+    real = made._write
 
     def put(offset, blob, filter_mask=0):
         if next(left, None) is None:
