@@ -5,9 +5,12 @@ one message has been read and checked, what follows is compared with it, which t
 tenth of reading it item by item.
 """
 
+import copy
 import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
+
+import msgspec
 
 from srx_service.messages import Buffer, Image
 
@@ -61,8 +64,9 @@ class ImageTemplate:
         if len(view) - packed > MAX_BYTES:
             raise ValueError(f"more than {MAX_BYTES} bytes beside the pixels")
         items = [each for each in _items_of(view) if _may_differ(each, place)]
-        self._image = image
-        self._extras = image.extras
+        # its pixels keep the message in memory, and who has the image may change it
+        self._image = msgspec.structs.replace(image, blobs=(), extras={})
+        self._extras: dict[str, Any] = copy.deepcopy(image.extras)
         self._pieces: list[tuple[Callable[[bytes], re.Match[bytes] | None], int]] = []
         self._compile(view, items, place)
         paths = [each.path for each in items if each.blob_bytes is None]
@@ -137,7 +141,7 @@ class ImageTemplate:
 
     def _image_of(self, numbers: list[int], blobs: tuple[Buffer, ...]) -> Image:
         first, place = self._image, numbers[self._place]
-        extras: dict[str, Any] = self._extras.copy()
+        extras = self._extras.copy()
         for key, which in self._singles:
             extras[key] = numbers[which]
         for key, items in self._lists.items():
