@@ -60,10 +60,10 @@ class Outlet:
         self._monitor = self._socket.get_monitor_socket(EVENTS)
         try:
             self.endpoint = bound(self._socket, address, "data_port")
+            """What it is bound to, with the true port."""
         except ConfigError:
             self.close()
             raise
-        """What it is bound to, with the true port."""
 
     @property
     def clients(self) -> int:

@@ -20,8 +20,6 @@ WIDEST = 9
 """Bytes that a number takes at most."""
 PIXELS = "data"
 """The key of the pixels, by channel."""
-NO_EXTRAS = frozenset({"type", "series_id", "series_unique_id", "user_data", PIXELS})
-"""What stands in no extras: it has to be the same in all, but for the pixels."""
 
 _NUMBER = rb"([\x00-\x17]|\x18.|\x19..|\x1a.{4}|\x1b.{8})"
 _PLACE = rb"([\x00-\x17]|\x18.|\x19..|\x1a.{4})"
@@ -63,7 +61,13 @@ class ImageTemplate:
         packed = sum(map(len, image.blobs))
         if len(view) - packed > MAX_BYTES:
             raise ValueError(f"more than {MAX_BYTES} bytes beside the pixels")
-        items = [each for each in _items_of(view) if _may_differ(each, place)]
+        # numbers that stand in no extras have to be the same in all
+        differ = {place, *image.extras}
+        items = [
+            each
+            for each in _items_of(view)
+            if each.blob_bytes is not None or each.path[0] in differ
+        ]
         # its pixels keep the message in memory, and who has the image may change it
         self._image = msgspec.structs.replace(image, blobs=(), extras={})
         self._extras: dict[str, Any] = copy.deepcopy(image.extras)
@@ -159,12 +163,6 @@ class ImageTemplate:
             blobs=blobs,
             extras=extras,
         )
-
-
-def _may_differ(item: Found, place: str) -> bool:
-    if item.blob_bytes is not None or item.path == (place,):
-        return True
-    return item.path[0] not in NO_EXTRAS
 
 
 def _items_of(view: memoryview) -> list[Found]:
